@@ -1,0 +1,111 @@
+//! A wait as a value that can be stored: versioned, and validated when it is taken up again.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::poller::Phase;
+use crate::{PollerState, Timestamp};
+
+/// The version this release writes, and the newest it reads.
+pub const SNAPSHOT_VERSION: u16 = 1;
+
+/// The state of a wait, ready for any serde format. Plain data: nothing in it is executed, and nothing in it is secret.
+///
+/// ```
+/// # use rand_chacha::ChaCha8Rng;
+/// # use rand_core::SeedableRng;
+/// use jobwatch::{Policy, Poller, PolicySchedule, PollerSnapshot, Timestamp};
+/// # let mut rng = ChaCha8Rng::seed_from_u64(0);
+/// let now = Timestamp::from_secs(1_700_000_000);
+/// let poller = Poller::new(Policy::default(), now, &mut rng);
+///
+/// let stored = serde_json::to_string(&PollerSnapshot::of(poller.state()))?;
+///
+/// let snapshot: PollerSnapshot = serde_json::from_str(&stored)?;
+/// let resumed = Poller::from_state(Policy::default(), PolicySchedule, snapshot.restore(now)?);
+/// assert_eq!(resumed.state(), poller.state());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollerSnapshot {
+    v: u16,
+    state: PollerState,
+}
+
+impl PollerSnapshot {
+    /// Takes a snapshot.
+    pub fn of(state: &PollerState) -> Self {
+        Self { v: SNAPSHOT_VERSION, state: state.clone() }
+    }
+
+    /// The state again, on a clock that shows `now`: where that is earlier than the snapshot, the clock was set back and
+    /// every instant is shifted with it.
+    ///
+    /// # Errors
+    /// The snapshot is of a newer version, or no wait can be in the state it tells.
+    pub fn restore(self, now: Timestamp) -> Result<PollerState, SnapshotError> {
+        if self.v != SNAPSHOT_VERSION {
+            return Err(SnapshotError::Version(self.v));
+        }
+        let mut state = self.state;
+        check(&state)?;
+        state.rebase(now);
+        Ok(state)
+    }
+}
+
+/// Why a snapshot was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// It was written by another version of the format.
+    Version(u16),
+    /// No wait can be in this state; the snapshot was damaged or tampered with.
+    Impossible(&'static str),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(v) => {
+                write!(f, "the snapshot has version {v}, this release reads version {SNAPSHOT_VERSION}")
+            }
+            Self::Impossible(what) => write!(f, "the snapshot is damaged: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for SnapshotError {}
+
+/// What holds for every state that inputs can lead to.
+fn check(state: &PollerState) -> Result<(), SnapshotError> {
+    let rules = [
+        (state.born <= state.started, "the job began after its wait"),
+        (state.started <= state.latest, "the wait began in the future"),
+        (state.anchor <= state.latest, "the last answer lies in the future"),
+        (state.started <= state.anchor, "the last answer precedes the wait"),
+        (state.failures <= state.failed_looks, "more failures in a row than in all"),
+        (state.failures <= state.setbacks, "more failures than setbacks"),
+        (state.failed_looks <= state.looks, "more failed looks than looks"),
+        (state.setbacks <= state.looks, "more setbacks than looks"),
+        (state.denials <= state.looks, "more denials than looks"),
+        (state.failing_since <= state.latest, "the failures began in the future"),
+        (state.denied_since <= state.latest, "the denials began in the future"),
+        (state.failed_looks == 0 || state.last_error.is_some(), "failed looks without an error"),
+        (!state.throttled || state.floor > 0, "a throttle without an end"),
+    ];
+    if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
+        return Err(SnapshotError::Impossible(what));
+    }
+    match state.phase {
+        Phase::InFlight { .. } if state.looks == 0 => Err(SnapshotError::Impossible("in flight without a look")),
+        Phase::InFlight { expires } if expires < state.anchor => {
+            Err(SnapshotError::Impossible("the look in flight expired before it was sent"))
+        }
+        Phase::Ended { at, .. } if at < state.started || at > state.latest => {
+            Err(SnapshotError::Impossible("the wait ended outside its time"))
+        }
+        _ => Ok(()),
+    }
+}
