@@ -3,14 +3,31 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "http")]
+extern crate std;
+
 mod action;
+#[cfg(feature = "http")]
+mod backend;
+#[cfg(feature = "http")]
+mod dialect;
+#[cfg(feature = "http")]
+mod fleet;
+#[cfg(feature = "http")]
+mod job;
 mod observation;
 mod policy;
 pub mod poller;
 mod schedule;
 #[cfg(feature = "serde")]
 mod snapshot;
+#[cfg(feature = "http")]
+mod stats;
+#[cfg(feature = "http")]
+mod submit;
 mod time;
+#[cfg(feature = "http")]
+mod watch;
 
 pub use action::{Action, Attempt, AttemptId, EndReason, Ended, Explanation, Outcome, StaleAttempt, WaitReason};
 pub use observation::{Hint, LookError, Observation};
@@ -20,3 +37,15 @@ pub use schedule::{GapRange, HintRule, Jitter, PolicySchedule, Position, Schedul
 #[cfg(feature = "serde")]
 pub use snapshot::{PollerSnapshot, SNAPSHOT_VERSION, SnapshotError};
 pub use time::Timestamp;
+
+#[cfg(feature = "http")]
+pub use {
+    backend::{Backend, BackendError, IdError, JobRef},
+    dialect::{Dialect, DialectError, HintSource, Reading},
+    fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, RequestId},
+    job::{Finished, TransportError},
+    snapshot::JobSnapshot,
+    stats::{Outcomes, Stats, Times},
+    submit::{Submit, SubmitAction, SubmitError},
+    watch::{Watch, WatchAction, WatchRequestId},
+};

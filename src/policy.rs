@@ -96,6 +96,11 @@ impl Policy {
         self.set.max_polls
     }
 
+    /// The longest server's hint that is followed in full.
+    pub fn max_retry_after(&self) -> Duration {
+        self.set.max_retry_after
+    }
+
     /// What holds for every wait under this policy, whatever the schedule, the answers and the hints.
     pub fn bounds(&self) -> Bounds {
         let set = &self.set;
@@ -384,7 +389,7 @@ impl fmt::Display for PolicyError {
                 write!(f, "the minimum delay of {min:?} is longer than the maximum delay of {max:?}")
             }
             Self::Endless => f.write_str("the wait could last for ever: give a total timeout or a maximum of polls"),
-            Self::Zero(what) => write!(f, "the {what} must be greater than zero"),
+            Self::Zero(what) => write!(f, "the {what} must be greater than zero (a time: at least 1ms)"),
         }
     }
 }

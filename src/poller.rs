@@ -301,17 +301,22 @@ impl PollerState {
                 self.end(at, Outcome::Rejected, EndReason::Refused);
             }
         }
-        Ok(self.poll(policy, now))
+        Ok(self.standing_action())
     }
 
     /// See [`Poller::wake`].
     pub fn wake(&mut self, policy: &Policy, now: Timestamp) -> Action {
-        let at = self.advance(now);
+        self.note_wake(policy, now);
+        self.poll(policy, now)
+    }
+
+    /// Like [`wake`](Self::wake), for owners that poll later, when they have room: see [`due`](Self::due).
+    pub fn note_wake(&mut self, policy: &Policy, now: Timestamp) {
+        let now = self.advance(now);
         if !matches!(self.phase, Phase::Ended { .. }) {
             self.woken = true;
-            self.follow_wake(policy, at);
+            self.follow_wake(policy, now);
         }
-        self.poll(policy, now)
     }
 
     /// See [`Poller::look_early`].
@@ -344,7 +349,8 @@ impl PollerState {
             let range = hint_range(until.as_nanos() - now).raised_to(GapRange::from_nanos(due.saturating_sub(now), 0));
             self.floor = self.floor.max(until.as_nanos());
             self.throttled = true;
-            if self.deadline(policy).is_some_and(|deadline| self.floor > deadline) {
+            // Not the floor: a hint may reach past the deadline, where the final look is due all the same.
+            if self.deadline(policy).is_some_and(|deadline| until.as_nanos() > deadline) {
                 self.end(now, Outcome::TimedOut, EndReason::ThrottledPastDeadline);
             } else {
                 let reason = if due < until.as_nanos() { WaitReason::Hint } else { reason };
@@ -444,7 +450,7 @@ impl PollerState {
             reason,
             until: Timestamp::from_nanos(until),
             clipped_to_deadline: reason != WaitReason::InFlight && self.deadline(policy) == Some(until),
-            woken: self.woken,
+            woken: self.woken && reason != WaitReason::InFlight,
         })
     }
 
@@ -591,9 +597,10 @@ impl PollerState {
             return;
         }
         let (min, max) = policy.delay_bounds();
+        // The ends are cut before they are doubled, so that a backoff from zero grows too.
         let (from, to) = policy.set.failure_backoff;
-        let ceiling = backoff::ceiling(nanos(from), nanos(to), 2.0, self.setbacks);
-        let range = GapRange::from_nanos(nanos(from), ceiling).cut(min, max);
+        let (from, to) = GapRange::new(from, to).cut(min, max).nanos();
+        let range = GapRange::from_nanos(from, backoff::ceiling(from, to, 2.0, self.setbacks));
         match hint {
             None => {
                 self.wait(policy, now, range, WaitReason::FailureBackoff);
@@ -606,6 +613,7 @@ impl PollerState {
                 self.wait(policy, now, hinted, reason);
             }
         }
+        self.follow_wake(policy, now);
     }
 
     /// The schedule's next range, cut to the policy's bounds.

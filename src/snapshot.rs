@@ -5,7 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::poller::Phase;
-use crate::{PollerState, Timestamp};
+use crate::{EndReason, Outcome, PollerState, Timestamp, WaitReason};
 
 /// The version this release writes, and the newest it reads.
 pub const SNAPSHOT_VERSION: u16 = 1;
@@ -55,6 +55,40 @@ impl PollerSnapshot {
     }
 }
 
+/// The wait for one job over HTTP as a value that can be stored: no credentials, no result, plain data.
+#[cfg(feature = "http")]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobSnapshot {
+    v: u16,
+    job: crate::job::Job,
+}
+
+#[cfg(feature = "http")]
+impl JobSnapshot {
+    pub(crate) fn of(job: &crate::job::Job) -> Self {
+        Self { v: SNAPSHOT_VERSION, job: job.clone() }
+    }
+
+    /// The job that the snapshot tells of.
+    pub fn job(&self) -> &crate::JobRef {
+        &self.job.job
+    }
+
+    /// The job again, due as soon as `min_delay` allows if a request was under way: its answer is lost.
+    pub(crate) fn restore(self, policy: &crate::Policy, now: Timestamp) -> Result<crate::job::Job, SnapshotError> {
+        if self.v != SNAPSHOT_VERSION {
+            return Err(SnapshotError::Version(self.v));
+        }
+        let mut job = self.job;
+        check(&job.poller)?;
+        if crate::JobRef::new(job.job.id()).is_err() {
+            return Err(SnapshotError::Impossible("an id that no request can ask for"));
+        }
+        job.resume(policy, now);
+        Ok(job)
+    }
+}
+
 /// Why a snapshot was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,12 +127,14 @@ fn check(state: &PollerState) -> Result<(), SnapshotError> {
         (state.failing_since <= state.latest, "the failures began in the future"),
         (state.denied_since <= state.latest, "the denials began in the future"),
         (state.failed_looks == 0 || state.last_error.is_some(), "failed looks without an error"),
-        (!state.throttled || state.floor > 0, "a throttle without an end"),
     ];
     if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
         return Err(SnapshotError::Impossible(what));
     }
     match state.phase {
+        Phase::Waiting { reason: WaitReason::InFlight, .. } => {
+            Err(SnapshotError::Impossible("waiting for an answer without a look in flight"))
+        }
         Phase::InFlight { .. } if state.looks == 0 => Err(SnapshotError::Impossible("in flight without a look")),
         Phase::InFlight { expires } if expires < state.anchor => {
             Err(SnapshotError::Impossible("the look in flight expired before it was sent"))
@@ -106,6 +142,24 @@ fn check(state: &PollerState) -> Result<(), SnapshotError> {
         Phase::Ended { at, .. } if at < state.started || at > state.latest => {
             Err(SnapshotError::Impossible("the wait ended outside its time"))
         }
+        Phase::Ended { outcome, reason, .. } if !can_end(outcome, reason) => {
+            Err(SnapshotError::Impossible("the wait's outcome contradicts its reason"))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Whether this rule ends a wait this way.
+fn can_end(outcome: Outcome, reason: EndReason) -> bool {
+    match reason {
+        EndReason::Told => outcome.is_jobs_end(),
+        EndReason::DeniedRepeatedly => outcome == Outcome::Lost,
+        EndReason::Deadline
+        | EndReason::ThrottledPastDeadline
+        | EndReason::NoRoomAtDeadline
+        | EndReason::PollsSpent => outcome == Outcome::TimedOut,
+        EndReason::FailuresSpent | EndReason::FailingTooLong => outcome == Outcome::GaveUp,
+        EndReason::Refused => outcome == Outcome::Rejected,
+        EndReason::Stopped => outcome == Outcome::Stopped,
     }
 }

@@ -67,28 +67,21 @@ pub enum HintUnit {
 /// A delay from a date or an epoch is counted from the server's own clock, since that is the clock which
 /// set it: from the answer's `Date`, plus its `Age` if a cache held it (RFC 9111 §4.2.3). `now` serves only
 /// where `Date` is absent or unreadable.
-pub fn read_hint(
+pub(crate) fn read_hint(
     headers: &HeaderMap,
     own: Option<&HintHeader>,
     body: Option<Duration>,
     now: Timestamp,
 ) -> Option<(Hint, HintSource)> {
-    let answer = Answer {
-        headers,
-        own,
-        body,
-        now,
-    };
-    RANKS
-        .iter()
-        .find_map(|&source| Some((Hint::after(answer.delay(source)?), source)))
+    let answer = Answer { headers, own, body, now };
+    RANKS.iter().find_map(|&source| Some((Hint::after(answer.delay(source)?), source)))
 }
 
 /// A delay as the wire writes it: ASCII digits, perhaps with a decimal fraction, whitespace around them.
 ///
 /// Exact to the nanosecond; further digits are dropped, and a number too large saturates. A sign, an
 /// exponent, `NaN`, an infinity or a unit make it `None`.
-pub fn parse_delay(text: &str, unit: HintUnit) -> Option<Duration> {
+pub(crate) fn parse_delay(text: &str, unit: HintUnit) -> Option<Duration> {
     let nanos = match unit {
         HintUnit::Milliseconds => NANOS_PER_MILLI,
         HintUnit::Seconds => NANOS_PER_SEC,
@@ -100,7 +93,7 @@ pub fn parse_delay(text: &str, unit: HintUnit) -> Option<Duration> {
 ///
 /// `None` for other forms (ISO 8601 among them), for a date that does not exist or has another weekday,
 /// and before 1970. A date past the last [`Timestamp`] saturates.
-pub fn parse_http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     let date = httpdate::parse_http_date(text).ok()?;
     let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(Timestamp::UNIX_EPOCH.saturating_add(since_epoch))
@@ -109,11 +102,9 @@ pub fn parse_http_date(text: &str) -> Option<Timestamp> {
 /// Whether `x-ratelimit-remaining: 0`, or another of its family, says that nothing remains.
 ///
 /// This is what makes a 403 a throttle and not a refusal.
-pub fn nothing_remains(headers: &HeaderMap) -> bool {
+pub(crate) fn nothing_remains(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
-        let known = FAMILIES
-            .iter()
-            .any(|(remaining, _)| suffix(name, remaining).is_some());
+        let known = FAMILIES.iter().any(|(remaining, _)| suffix(name, remaining).is_some());
         known && is_zero(headers, name.as_str())
     })
 }
@@ -121,7 +112,7 @@ pub fn nothing_remains(headers: &HeaderMap) -> bool {
 /// Whether the `RateLimit` structured field has an item with `r=0`.
 ///
 /// A malformed field says nothing, and neither does one that a cache kept (`Age` above zero).
-pub fn rate_limit_exhausted(headers: &HeaderMap) -> bool {
+pub(crate) fn rate_limit_exhausted(headers: &HeaderMap) -> bool {
     rate_limit(headers).is_some_and(|quotas| quotas.iter().any(|quota| quota.remaining == 0))
 }
 
@@ -185,34 +176,24 @@ impl Answer<'_> {
 
     fn dialect_header(&self) -> Option<Duration> {
         let own = self.own?;
-        first(self.headers, own.name.as_str(), |text| {
-            parse_delay(text, own.unit)
-        })
+        first(self.headers, own.name.as_str(), |text| parse_delay(text, own.unit))
     }
 
     fn retry_after_ms(&self) -> Option<Duration> {
-        let read = |name| {
-            first(self.headers, name, |text| {
-                parse_delay(text, HintUnit::Milliseconds)
-            })
-        };
+        let read = |name| first(self.headers, name, |text| parse_delay(text, HintUnit::Milliseconds));
         read("retry-after-ms").or_else(|| read("x-ms-retry-after-ms"))
     }
 
     fn retry_after(&self) -> Option<Duration> {
         first(self.headers, "retry-after", |text| {
-            parse_delay(text, HintUnit::Seconds)
-                .or_else(|| Some(self.until(parse_http_date(text)?)))
+            parse_delay(text, HintUnit::Seconds).or_else(|| Some(self.until(parse_http_date(text)?)))
         })
     }
 
     fn rate_limit(&self) -> Option<Duration> {
         let quotas = rate_limit(self.headers)?;
         let exhausted = quotas.iter().filter(|quota| quota.remaining == 0);
-        exhausted
-            .filter_map(|quota| quota.window)
-            .max()
-            .map(Duration::from_secs)
+        exhausted.filter_map(|quota| quota.window).max().map(Duration::from_secs)
     }
 
     fn rate_limit_reset(&self) -> Option<Duration> {
@@ -227,9 +208,7 @@ impl Answer<'_> {
             })
         };
         let names = self.headers.keys().filter(|name| exhausted(name));
-        names
-            .filter_map(|name| first(self.headers, name.as_str(), |text| self.reset(text)))
-            .max()
+        names.filter_map(|name| first(self.headers, name.as_str(), |text| self.reset(text))).max()
     }
 
     fn reset(&self, text: &str) -> Option<Duration> {
@@ -255,9 +234,7 @@ impl Answer<'_> {
 fn first<T>(headers: &HeaderMap, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let values = headers.get_all(name).into_iter();
     // Not `to_str`, which refuses the micro sign of a Go duration.
-    values
-        .filter_map(|value| str::from_utf8(value.as_bytes()).ok())
-        .find_map(read)
+    values.filter_map(|value| str::from_utf8(value.as_bytes()).ok()).find_map(read)
 }
 
 fn suffix<'a>(name: &'a HeaderName, prefix: &str) -> Option<&'a str> {
@@ -304,10 +281,7 @@ impl Decimal {
     /// The number at the start of a text, and what follows it.
     fn leading(text: &str) -> Option<(Self, &str)> {
         let (digits, mut rest) = split_digits(text)?;
-        let append = |sum: u64, digit| {
-            sum.saturating_mul(10)
-                .saturating_add(u64::from(digit - b'0'))
-        };
+        let append = |sum: u64, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
         let whole = digits.bytes().fold(0, append);
         let mut billionths = 0;
         if let Some(fraction) = rest.strip_prefix('.') {
@@ -330,9 +304,7 @@ impl Decimal {
 }
 
 fn split_digits(text: &str) -> Option<(&str, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }
 
@@ -379,27 +351,17 @@ impl<'a> List<'a> {
         let (mut remaining, mut window) = (None, None);
         while self.eat(b';').is_some() {
             self.take_while(|c| c == b' ');
-            let key = self.take_while(|c| {
-                c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-.*".contains(&c)
-            });
-            key.first()
-                .filter(|c| c.is_ascii_lowercase() || **c == b'*')?;
+            let key = self.take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-.*".contains(&c));
+            key.first().filter(|c| c.is_ascii_lowercase() || **c == b'*')?;
             // A parameter without a value is a true one.
-            let value = if self.eat(b'=').is_some() {
-                self.bare_item()?
-            } else {
-                b"?1"
-            };
+            let value = if self.eat(b'=').is_some() { self.bare_item()? } else { b"?1" };
             match key {
                 b"r" => remaining = Some(count(value)?),
                 b"t" => window = Some(count(value)?),
                 _ => {}
             }
         }
-        Some(Quota {
-            remaining: remaining?,
-            window,
-        })
+        Some(Quota { remaining: remaining?, window })
     }
 
     /// One value as it is written, quotes included.
@@ -446,11 +408,7 @@ impl<'a> List<'a> {
     }
 
     fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self
-            .0
-            .iter()
-            .position(|&c| !accept(c))
-            .unwrap_or(self.0.len());
+        let end = self.0.iter().position(|&c| !accept(c)).unwrap_or(self.0.len());
         let (taken, rest) = self.0.split_at(end);
         self.0 = rest;
         taken
@@ -459,9 +417,7 @@ impl<'a> List<'a> {
 
 /// A whole number that is not negative; RFC 9651 §3.3.1 allows 15 digits.
 fn count(item: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(item)
-        .ok()
-        .filter(|digits| digits.len() <= 15)?;
+    let digits = str::from_utf8(item).ok().filter(|digits| digits.len() <= 15)?;
     digits.parse().ok()
 }
 
@@ -494,11 +450,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    type Row = (
-        &'static str,
-        &'static [&'static str],
-        Option<(Duration, HintSource)>,
-    );
+    type Row = (&'static str, &'static [&'static str], Option<(Duration, HintSource)>);
 
     #[rustfmt::skip]
     const WIRE: &[Row] = &[
@@ -593,10 +545,7 @@ mod tests {
     #[test]
     fn the_dialects_own_header_comes_first_and_the_body_after_retry_after() {
         let name = HeaderName::from_static("openai-poll-after-ms");
-        let own = HintHeader {
-            name,
-            unit: HintUnit::Milliseconds,
-        };
+        let own = HintHeader { name, unit: HintUnit::Milliseconds };
         let body = Some(secs(9));
         #[rustfmt::skip]
         let rows: &[(&[&str], Duration, HintSource)] = &[

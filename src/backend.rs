@@ -1,0 +1,266 @@
+//! A dialect bound to an address and credentials: builds requests, and decides where they may go.
+
+use core::fmt;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use crate::{Dialect, LookError, Timestamp};
+
+/// Everything but the unreserved characters of RFC 3986 §2.3 is encoded within an id.
+const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// One backend: a dialect, the address where it is spoken, and the headers that go with each request.
+///
+/// Headers go to the base address's own origin (scheme, host and port) and to origins expressly allowed, nowhere else.
+#[derive(Clone)]
+pub struct Backend {
+    dialect: Dialect,
+    base: Url,
+    headers: HeaderMap,
+    allowed: Vec<url::Origin>,
+    max_body: u64,
+}
+
+impl Backend {
+    /// A backend at this address; `None` takes the dialect's own.
+    ///
+    /// # Errors
+    /// No address is known, or it is not an http or https URL.
+    pub fn new(dialect: Dialect, base_url: Option<&str>) -> Result<Self, BackendError> {
+        let Some(text) = base_url.or(dialect.base_url()) else {
+            return Err(BackendError::NoBaseUrl(dialect.name().to_string()));
+        };
+        let mut base = parse_url(text).ok_or_else(|| BackendError::BaseUrl(without_userinfo(text)))?;
+        base.set_query(None);
+        base.set_fragment(None);
+        let max_body = dialect.description().max_body;
+        Ok(Self { dialect, base, headers: HeaderMap::new(), allowed: Vec::new(), max_body })
+    }
+
+    /// Adds a header to every request, for example a credential. Its value is never printed.
+    ///
+    /// # Errors
+    /// The name or the value cannot stand in a header.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, BackendError> {
+        let wrong = || BackendError::Header(name.to_string());
+        let header = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
+        let mut value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        self.headers.insert(header, value);
+        Ok(self)
+    }
+
+    /// Lets the backend point at another origin, which will get the headers too.
+    ///
+    /// # Errors
+    /// It is not an http or https URL.
+    pub fn with_allowed_origin(mut self, origin: &str) -> Result<Self, BackendError> {
+        let url = parse_url(origin).ok_or_else(|| BackendError::BaseUrl(without_userinfo(origin)))?;
+        self.allowed.push(url.origin());
+        Ok(self)
+    }
+
+    /// The largest body that is read, in decoded bytes; by default the dialect's, which is 16 MiB unless it says
+    /// otherwise.
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: u64) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The dialect spoken.
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// The origin of the address, as in `https://api.example.com`.
+    pub fn origin(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
+    /// The largest body that is read, in decoded bytes.
+    pub fn max_body(&self) -> u64 {
+        self.max_body
+    }
+
+    /// The request that creates a job; `None` where the dialect does not say how.
+    pub(crate) fn create_request(&self, body: &[u8], idempotency_key: Option<&str>) -> Option<Request<Vec<u8>>> {
+        let create = self.dialect.description().create.as_ref()?;
+        let url = self.below_base(&create.path);
+        let mut request = self.request(create.method.clone(), &url, body.to_vec()).ok()?;
+        if !body.is_empty() {
+            request.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        if let (Some(name), Some(key)) = (&create.idempotency_header, idempotency_key) {
+            request.headers_mut().insert(name, HeaderValue::from_str(key).ok()?);
+        }
+        Some(request)
+    }
+
+    pub(crate) fn poll_request(&self, url: &Url) -> Result<Request<Vec<u8>>, LookError> {
+        self.request(Method::GET, url, Vec::new())
+    }
+
+    /// Where a job is asked for.
+    pub(crate) fn poll_url(&self, job: &JobRef) -> Result<Url, LookError> {
+        if let Some(url) = &job.poll_url {
+            return self.trusted(&self.base, url);
+        }
+        let template = &self.dialect.description().poll;
+        let id = utf8_percent_encode(&job.id, ID);
+        Ok(self.below_base(&format!("{}{id}{}", template.before, template.after)))
+    }
+
+    /// An address that the backend told, resolved against where it was told (RFC 3986 §5), if it may be asked.
+    pub(crate) fn trusted(&self, told_at: &Url, address: &str) -> Result<Url, LookError> {
+        let url = told_at.join(address).map_err(|_| LookError::BadUrl)?;
+        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+            return Err(LookError::BadUrl);
+        }
+        let own = url.origin() == self.base.origin();
+        let allowed = self.allowed.contains(&url.origin()) && !(told_at.scheme() == "https" && url.scheme() == "http");
+        if own || allowed { Ok(url) } else { Err(LookError::ForeignOrigin) }
+    }
+
+    fn request(&self, method: Method, url: &Url, body: Vec<u8>) -> Result<Request<Vec<u8>>, LookError> {
+        let mut request =
+            Request::builder().method(method).uri(url.as_str()).body(body).map_err(|_| LookError::BadUrl)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.extend(self.headers.clone());
+        Ok(request)
+    }
+
+    /// A path with its query appended to the base address's path.
+    fn below_base(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let base = url.path().trim_end_matches('/').to_string();
+        url.set_path(&format!("{base}{path}"));
+        url.set_query(query);
+        url
+    }
+}
+
+impl fmt::Debug for Backend {
+    /// Leaves out the values of the headers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("dialect", &self.dialect)
+            .field("origin", &self.origin())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+fn parse_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
+}
+
+fn without_userinfo(text: &str) -> String {
+    let text = crate::dialect::without_query(text);
+    text.rsplit_once('@').map_or(text, |(_, rest)| rest).to_string()
+}
+
+/// Why a backend was refused; the caller's configuration is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The dialect of this name has no address of its own, and none was given.
+    NoBaseUrl(String),
+    /// The address is no http or https URL, or holds a user name or password, which belong into a header.
+    BaseUrl(String),
+    /// The header of this name has a wrong name or value.
+    Header(String),
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBaseUrl(name) => write!(f, "the dialect {name:?} has no address of its own: give a base URL"),
+            Self::BaseUrl(url) => {
+                write!(
+                    f,
+                    "{url:?} is not a base URL: write it as in https://api.example.com, without user and password"
+                )
+            }
+            Self::Header(name) => write!(f, "the header {name:?} has a name or value that no HTTP header can have"),
+        }
+    }
+}
+
+impl core::error::Error for BackendError {}
+
+/// Names one job of one backend: by an id, or by the address where it is asked for.
+#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct JobRef {
+    id: String,
+    poll_url: Option<String>,
+    created_at: Option<Timestamp>,
+}
+
+impl JobRef {
+    /// A job by its id, or by its poll URL where the text begins with `http://` or `https://`.
+    ///
+    /// # Errors
+    /// The id is empty, a dot segment, or holds control characters: no request can ask for it.
+    pub fn new(id: impl Into<String>) -> Result<Self, IdError> {
+        let id = id.into();
+        if id.is_empty() || id == "." || id == ".." || id.chars().any(char::is_control) {
+            return Err(IdError(id));
+        }
+        let is_url = ["http://", "https://"].iter().any(|scheme| id.starts_with(scheme));
+        let poll_url = is_url.then(|| id.clone());
+        Ok(Self { id, poll_url, created_at: None })
+    }
+
+    /// The job was created by us at this instant: a 404 shortly afterwards means "not yet visible".
+    #[must_use]
+    pub fn created_at(mut self, at: Timestamp) -> Self {
+        self.created_at = Some(at);
+        self
+    }
+
+    /// The job's id; a poll URL stands for itself.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn creation(&self) -> Option<Timestamp> {
+        self.created_at
+    }
+}
+
+impl fmt::Debug for JobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobRef({:?})", crate::dialect::without_query(&self.id))
+    }
+}
+
+impl fmt::Display for JobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+/// An id that no request can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdError(String);
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            "" => f.write_str("an id is empty"),
+            id => write!(f, "{id:?} is no id: it is a dot segment or holds control characters"),
+        }
+    }
+}
+
+impl core::error::Error for IdError {}

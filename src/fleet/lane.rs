@@ -1,0 +1,47 @@
+//! What all jobs of one origin and credential share: room, cool-downs, and whether the backend has ever answered well.
+
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::job::Taken;
+use crate::policy::LONGEST_CREDIBLE_HINT;
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) in_flight: usize,
+    limit: usize,
+    /// The backend has given a good answer.
+    pub(super) proven: bool,
+    cool_until: Timestamp,
+    /// After a cool-down one request goes first, and the others when it was answered well.
+    probing: bool,
+}
+
+impl Lane {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { in_flight: 0, limit, proven: false, cool_until: Timestamp::UNIX_EPOCH, probing: false }
+    }
+
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.max(1);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight < if self.probing { 1 } else { self.limit }
+    }
+
+    /// The end of the present cool-down.
+    pub(super) fn cooling(&self, now: Timestamp) -> Option<Timestamp> {
+        (now < self.cool_until).then_some(self.cool_until)
+    }
+
+    pub(super) fn note_answer(&mut self, taken: &Taken, sent_at: Timestamp, now: Timestamp, longest: Duration) {
+        self.proven |= taken.good;
+        if let Some(time) = taken.cool_down.filter(|time| *time <= LONGEST_CREDIBLE_HINT) {
+            self.cool_until = self.cool_until.max(now.saturating_add(time.min(longest)));
+            self.probing = true;
+        } else if sent_at >= self.cool_until && !taken.throttled {
+            self.probing = false;
+        }
+    }
+}

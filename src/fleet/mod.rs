@@ -1,0 +1,458 @@
+//! Many jobs of one backend under shared limits, without a socket, a thread or a clock.
+//!
+//! The fleet holds a job's timer in a heap while the job sleeps, and its place in a queue while it is due and waits for
+//! room. Room is taken before a job is stepped, so that no look is spent on waiting in line; final looks go first.
+
+mod lane;
+mod timers;
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::string::{String, ToString};
+use std::sync::Arc;
+use std::vec::Vec;
+
+use http::{Request, Response};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::job::{Finished, HopId, Job, JobStep, Taken, TransportError};
+use crate::{Backend, Ended, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
+use lane::Lane;
+use timers::Timers;
+
+/// Requests in flight at once unless [`Fleet::with_max_in_flight`] says otherwise.
+pub const DEFAULT_MAX_IN_FLIGHT: usize = 16;
+
+/// Waits for many jobs of one backend.
+///
+/// Call [`poll`](Self::poll) until it says `Sleep` or `Idle`, carry out what it says, hand in what comes of it, and drain
+/// [`next_event`](Self::next_event). Each job inserted gets exactly one [`FleetEvent::Finished`], unless it is removed.
+#[derive(Debug)]
+pub struct Fleet {
+    backend: Arc<Backend>,
+    policy: Arc<Policy>,
+    lane: Lane,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    timers: Timers,
+    /// Due at or after their deadline.
+    urgent: VecDeque<u32>,
+    /// Due, in the order in which they became so.
+    ready: VecDeque<u32>,
+    /// In flight, with a redirect to follow.
+    hops: VecDeque<u32>,
+    jobs: usize,
+    events: VecDeque<FleetEvent>,
+    stats: Stats,
+    rng: ChaCha8Rng,
+}
+
+/// Names one job of a fleet; never reused for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobHandle {
+    slot: u32,
+    generation: u32,
+}
+
+/// Names one request of a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    handle: JobHandle,
+    hop: HopId,
+}
+
+impl RequestId {
+    /// The job that is asked for.
+    pub fn job(self) -> JobHandle {
+        self.handle
+    }
+}
+
+/// What the driver of a [`Fleet`] must do next.
+#[derive(Debug)]
+#[must_use = "an action that is not carried out delays a job"]
+pub enum FleetAction {
+    /// Send this request, without waiting for the answer before polling on. Follow no redirect.
+    Send {
+        /// The name under which the answer is handed in.
+        id: RequestId,
+        /// The request, with an absolute URL.
+        request: Request<Vec<u8>>,
+        /// How long to wait for the whole answer.
+        timeout: Duration,
+    },
+    /// Nothing to do until then, unless an answer arrives.
+    Sleep {
+        /// When to poll again.
+        until: Timestamp,
+    },
+    /// There is no job.
+    Idle,
+}
+
+/// News of a fleet, in the order in which they happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FleetEvent {
+    /// A job is in another state than before.
+    Changed {
+        /// The job.
+        handle: JobHandle,
+        /// Its state, in the backend's word.
+        state: String,
+    },
+    /// A job's wait has ended; the handle names nothing any more.
+    Finished {
+        /// The job.
+        handle: JobHandle,
+        /// How it ended.
+        finished: Box<Finished>,
+    },
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: Job,
+    queue: Queue,
+    /// A place in flight is taken.
+    in_flight: bool,
+    /// When the present request was sent.
+    sent_at: Timestamp,
+}
+
+/// Where a job waits for room; entries of the queues that disagree are leftovers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    None,
+    Ready,
+    Urgent,
+}
+
+impl Fleet {
+    /// An empty fleet. Takes seeds from the generator once.
+    pub fn new(backend: Arc<Backend>, policy: Arc<Policy>, rng: &mut impl Rng) -> Self {
+        Self {
+            backend,
+            policy,
+            lane: Lane::new(DEFAULT_MAX_IN_FLIGHT),
+            slots: Vec::new(),
+            free: Vec::new(),
+            timers: Timers::default(),
+            urgent: VecDeque::new(),
+            ready: VecDeque::new(),
+            hops: VecDeque::new(),
+            jobs: 0,
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            rng: ChaCha8Rng::from_rng(rng),
+        }
+    }
+
+    /// The most requests in flight at once, at least 1. Default: [`DEFAULT_MAX_IN_FLIGHT`].
+    #[must_use]
+    pub fn with_max_in_flight(mut self, most: usize) -> Self {
+        self.set_max_in_flight(most);
+        self
+    }
+
+    /// Changes the limit of [`with_max_in_flight`](Self::with_max_in_flight); requests already sent are left alone.
+    pub fn set_max_in_flight(&mut self, most: usize) {
+        self.lane.set_limit(most);
+    }
+
+    /// The backend has answered well before: an outage is ridden out from the start.
+    pub fn note_backend_proven(&mut self) {
+        self.lane.proven = true;
+    }
+
+    /// Whether the backend has given a good answer.
+    pub fn is_backend_proven(&self) -> bool {
+        self.lane.proven
+    }
+
+    /// Starts to wait for a job.
+    pub fn insert(&mut self, job: JobRef, now: Timestamp) -> JobHandle {
+        let job = Job::new(job, &self.policy, &PolicySchedule, now, &mut self.rng);
+        self.add(job, now)
+    }
+
+    /// Goes on waiting for a job where a snapshot left it.
+    ///
+    /// # Errors
+    /// The snapshot is of a newer version, or damaged.
+    pub fn resume(&mut self, snapshot: JobSnapshot, now: Timestamp) -> Result<JobHandle, SnapshotError> {
+        let job = snapshot.restore(&self.policy, now)?;
+        Ok(self.add(job, now))
+    }
+
+    /// Jobs whose wait has not ended.
+    pub fn len(&self) -> usize {
+        self.jobs
+    }
+
+    /// Whether there is no job.
+    pub fn is_empty(&self) -> bool {
+        self.jobs == 0
+    }
+
+    /// The jobs whose wait has not ended, in no particular order.
+    pub fn jobs(&self) -> impl Iterator<Item = (JobHandle, &JobRef)> {
+        self.slots.iter().enumerate().filter_map(|(slot, kept)| {
+            let handle = JobHandle { slot: slot as u32, generation: kept.generation };
+            kept.entry.as_ref().map(|entry| (handle, &entry.job.job))
+        })
+    }
+
+    /// A job as a value that can be stored and taken up again; `None` once its wait has ended.
+    pub fn snapshot(&self, handle: JobHandle) -> Option<JobSnapshot> {
+        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
+        slot.entry.as_ref().map(|entry| JobSnapshot::of(&entry.job))
+    }
+
+    /// Something outside says "look now" at this job. Tells whether the job is there.
+    pub fn wake(&mut self, handle: JobHandle, now: Timestamp) -> bool {
+        let policy = Arc::clone(&self.policy);
+        let Some(entry) = self.entry(handle) else { return false };
+        entry.job.poller.note_wake(&policy, now);
+        self.settle(handle.slot, now);
+        true
+    }
+
+    /// Ends the wait for a job, which is told as an event. The job itself goes on. Tells whether the job was there.
+    pub fn stop(&mut self, handle: JobHandle, now: Timestamp) -> bool {
+        let Some(entry) = self.entry(handle) else { return false };
+        let _ = entry.job.poller.stop(now);
+        self.settle(handle.slot, now);
+        true
+    }
+
+    /// Ends the wait for every job.
+    pub fn stop_all(&mut self, now: Timestamp) {
+        let handles: Vec<_> = self.jobs().map(|(handle, _)| handle).collect();
+        for handle in handles {
+            self.stop(handle, now);
+        }
+    }
+
+    /// What to do at this instant.
+    pub fn poll(&mut self, now: Timestamp) -> FleetAction {
+        self.run_timers(now);
+        while let Some(slot) = self.hops.pop_front() {
+            if let Some(action) = self.step(slot, now) {
+                return action;
+            }
+        }
+        while let Some(slot) = self.next_in_line(now) {
+            if let Some(action) = self.step(slot, now) {
+                return action;
+            }
+        }
+        match self.timers.next() {
+            Some(until) => FleetAction::Sleep { until },
+            None => FleetAction::Idle,
+        }
+    }
+
+    /// Takes an answer; one that is late, repeated or not ours changes nothing.
+    pub fn handle_response<B: AsRef<[u8]>>(&mut self, now: Timestamp, id: RequestId, response: &Response<B>) {
+        let (backend, policy, proven) = (Arc::clone(&self.backend), Arc::clone(&self.policy), self.lane.proven);
+        let Some(entry) = self.entry(id.handle) else { return };
+        let sent_at = entry.sent_at;
+        if proven {
+            entry.job.poller.note_backend_proven();
+        }
+        let failed = entry.job.failed_requests();
+        let Some(taken) = entry.job.handle_response(&backend, &policy, &PolicySchedule, now, id.hop, response) else {
+            return;
+        };
+        let failed = entry.job.failed_requests() - failed;
+        let hop = entry.job.has_hop();
+        self.stats.failed_requests += u64::from(failed);
+        self.stats.throttled_requests += u64::from(taken.throttled);
+        self.stats.hints += u64::from(taken.hinted);
+        self.stats.bytes += response.body().as_ref().len() as u64;
+        self.stats.response_time.record(now.saturating_since(sent_at));
+        self.lane.note_answer(&taken, sent_at, now, policy.max_retry_after());
+        self.tell_change(id.handle, &taken);
+        if hop {
+            self.hops.push_back(id.handle.slot);
+        }
+        self.settle(id.handle.slot, now);
+    }
+
+    /// Takes the news that no answer will come.
+    pub fn handle_error(&mut self, now: Timestamp, id: RequestId, error: &TransportError) {
+        let (policy, proven) = (Arc::clone(&self.policy), self.lane.proven);
+        let Some(entry) = self.entry(id.handle) else { return };
+        if proven {
+            entry.job.poller.note_backend_proven();
+        }
+        if entry.job.handle_error(&policy, &PolicySchedule, now, id.hop, error).is_some() {
+            self.stats.failed_requests += 1;
+            self.settle(id.handle.slot, now);
+        }
+    }
+
+    /// The next piece of news, if any.
+    pub fn next_event(&mut self) -> Option<FleetEvent> {
+        self.events.pop_front()
+    }
+
+    /// What the fleet has cost and reached so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn add(&mut self, job: Job, now: Timestamp) -> JobHandle {
+        let entry = Entry { job, queue: Queue::None, in_flight: false, sent_at: now };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize].entry = Some(entry);
+                slot
+            }
+            None => {
+                let slot = u32::try_from(self.slots.len()).expect("four thousand million jobs do not fit into memory");
+                self.slots.push(Slot { generation: 0, entry: Some(entry) });
+                slot
+            }
+        };
+        self.jobs += 1;
+        let generation = self.slots[slot as usize].generation;
+        self.settle(slot, now);
+        JobHandle { slot, generation }
+    }
+
+    fn entry(&mut self, handle: JobHandle) -> Option<&mut Entry> {
+        let slot = self.slots.get_mut(handle.slot as usize)?;
+        slot.entry.as_mut().filter(|_| slot.generation == handle.generation)
+    }
+
+    /// Lets every timer fire that is due: requests in flight expire, waiting jobs get in line.
+    fn run_timers(&mut self, now: Timestamp) {
+        while let Some(slot) = self.timers.pop_due(now) {
+            let policy = Arc::clone(&self.policy);
+            let Some(entry) = self.slots[slot as usize].entry.as_mut() else { continue };
+            let poller = &mut entry.job.poller;
+            if poller.in_flight().is_some() {
+                // Only an expiry can be due, or the clock of the timers was too early.
+                self.step(slot, now);
+                continue;
+            }
+            if poller.ended().is_some() || poller.end_overdue(&policy, now) {
+                self.settle(slot, now);
+                continue;
+            }
+            let deadline = policy.total_timeout().map(|timeout| poller.started().saturating_add(timeout));
+            match deadline {
+                Some(deadline) if now >= deadline => {
+                    entry.queue = Queue::Urgent;
+                    self.urgent.push_back(slot);
+                    self.timers.set(slot, deadline.saturating_add(policy.final_grace()));
+                }
+                deadline => {
+                    entry.queue = Queue::Ready;
+                    self.ready.push_back(slot);
+                    if let Some(deadline) = deadline {
+                        self.timers.set(slot, deadline);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the job that may look now out of the line. While the lane cools down, the line is sent away.
+    fn next_in_line(&mut self, now: Timestamp) -> Option<u32> {
+        loop {
+            let cooling = self.lane.cooling(now);
+            if cooling.is_none() && !self.lane.has_room() {
+                return None;
+            }
+            let (slot, queue) = match self.urgent.pop_front() {
+                Some(slot) => (slot, Queue::Urgent),
+                None => (self.ready.pop_front()?, Queue::Ready),
+            };
+            let Some(entry) = self.slots[slot as usize].entry.as_mut().filter(|entry| entry.queue == queue) else {
+                continue;
+            };
+            entry.queue = Queue::None;
+            match cooling {
+                None => return Some(slot),
+                Some(until) => {
+                    entry.job.poller.hold(&self.policy, now, until);
+                    self.settle(slot, now);
+                }
+            }
+        }
+    }
+
+    /// Polls a job: a request to send, or whatever else has become of it.
+    fn step(&mut self, slot: u32, now: Timestamp) -> Option<FleetAction> {
+        let generation = self.slots[slot as usize].generation;
+        let entry = self.slots[slot as usize].entry.as_mut()?;
+        if self.lane.proven {
+            entry.job.poller.note_backend_proven();
+        }
+        let failed = entry.job.failed_requests();
+        let step = entry.job.poll(&self.backend, &self.policy, &PolicySchedule, now);
+        self.stats.failed_requests += u64::from(entry.job.failed_requests() - failed);
+        let action = match step {
+            JobStep::Send { id, request, timeout } => {
+                entry.sent_at = now;
+                self.stats.requests += 1;
+                let id = RequestId { handle: JobHandle { slot, generation }, hop: id };
+                Some(FleetAction::Send { id, request, timeout })
+            }
+            JobStep::Sleep { .. } | JobStep::Ended(_) => None,
+        };
+        self.settle(slot, now);
+        action
+    }
+
+    /// Brings places, timers and events in line with what a job has become.
+    fn settle(&mut self, slot: u32, now: Timestamp) {
+        let Some(entry) = self.slots[slot as usize].entry.as_mut() else { return };
+        let in_flight = entry.job.poller.in_flight().is_some();
+        if in_flight != entry.in_flight {
+            entry.in_flight = in_flight;
+            self.lane.in_flight = if in_flight { self.lane.in_flight + 1 } else { self.lane.in_flight - 1 };
+        }
+        if let Some(ended) = entry.job.poller.ended() {
+            self.finish(slot, ended, now);
+        } else if let Some(due) = entry.job.poller.due() {
+            entry.queue = Queue::None;
+            self.timers.set(slot, due);
+        }
+    }
+
+    fn finish(&mut self, slot: u32, ended: Ended, now: Timestamp) {
+        let kept = &mut self.slots[slot as usize];
+        let Some(entry) = kept.entry.take() else { return };
+        let handle = JobHandle { slot, generation: kept.generation };
+        // A slot whose generations are used up is never used again, so that no handle can name two jobs.
+        if let Some(next) = kept.generation.checked_add(1) {
+            kept.generation = next;
+            self.free.push(slot);
+        }
+        self.timers.clear(slot);
+        self.jobs -= 1;
+        let finished = Box::new(entry.job.into_finished(ended, now));
+        self.stats.note_finished(&finished);
+        self.events.push_back(FleetEvent::Finished { handle, finished });
+    }
+
+    fn tell_change(&mut self, handle: JobHandle, taken: &Taken) {
+        if taken.changed
+            && let Some(state) = self.entry(handle).and_then(|entry| entry.job.state().map(str::to_string))
+        {
+            self.events.push_back(FleetEvent::Changed { handle, state });
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! The whole HTTP life of one job: the poller's state, and what the dialect has to remember beside it.
+
+use core::fmt;
+use core::time::Duration;
+use std::boxed::Box;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use http::{Request, Response};
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::dialect::{Answer, Reading, header_text};
+use crate::{
+    Action, AttemptId, Backend, EndReason, Ended, JobRef, LookError, Observation, Outcome, Policy, PollerState,
+    Schedule, Timestamp, WaitReason,
+};
+
+/// Redirects followed in a row.
+const MOST_HOPS: u8 = 5;
+
+/// How long after our own create a 404 means "not yet visible".
+const VISIBLE_AFTER: Duration = Duration::from_secs(30);
+
+/// Below this, the server's `Date`, which has whole seconds and travels for a while, does not prove its clock wrong.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Finished {
+    /// The job.
+    pub job: JobRef,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The rule that ended the wait.
+    pub reason: EndReason,
+    /// The state last seen, in the backend's word.
+    pub state: Option<String>,
+    /// The job's result, where an answer carried it.
+    pub result: Option<Value>,
+    /// What went wrong, in the backend's words or ours; `None` for a success.
+    pub error: Option<String>,
+    /// What the last look that told nothing ran into.
+    pub last_error: Option<LookError>,
+    /// Requests sent, redirects included.
+    pub requests: u32,
+    /// Requests that told nothing about the job: broken, refused, malformed. Throttled ones count.
+    pub failed_requests: u32,
+    /// From the start of the wait to its end.
+    pub elapsed: Duration,
+    /// From the job's real end to the moment we knew, where the backend tells the real end. Never a guess.
+    pub detection_delay: Option<Duration>,
+    /// The most that it can have been: from the last look that found the job unfinished to the moment we knew.
+    pub detection_delay_max: Option<Duration>,
+}
+
+/// Names one request of one job: an attempt, and its redirect hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HopId {
+    pub(crate) attempt: AttemptId,
+    pub(crate) hop: u8,
+}
+
+/// Why a request brought no answer. Drivers translate their client's errors into these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    /// What happened, in the terms of the core.
+    pub error: LookError,
+    /// The client's words, without URL queries and secrets.
+    pub message: String,
+}
+
+impl TransportError {
+    /// An error with the client's words for it.
+    pub fn new(error: LookError, message: impl Into<String>) -> Self {
+        Self { error, message: message.into() }
+    }
+
+    /// What it says about the job: an unusable address and a certificate that is not the server's cannot be cured by
+    /// asking again, everything else can.
+    fn observation(&self) -> Observation {
+        match self.error {
+            LookError::BadUrl | LookError::Tls | LookError::ForeignOrigin => Observation::Fatal { error: self.error },
+            error => Observation::Transient { error, hint: None },
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.message.as_str() {
+            "" => write!(f, "{}", self.error),
+            message => write!(f, "{}: {message}", self.error),
+        }
+    }
+}
+
+impl core::error::Error for TransportError {}
+
+/// What a job wants next.
+#[derive(Debug)]
+pub(crate) enum JobStep {
+    Sleep { until: Timestamp, reason: WaitReason },
+    Send { id: HopId, request: Request<Vec<u8>>, timeout: Duration },
+    Ended(Ended),
+}
+
+/// What became of an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The answer told something about the job, or asked for patience only.
+    pub(crate) good: bool,
+    /// It was throttled: neither good nor bad.
+    pub(crate) throttled: bool,
+    /// A hint was followed.
+    pub(crate) hinted: bool,
+    /// Nobody should ask this backend for so long.
+    pub(crate) cool_down: Option<Duration>,
+    /// The state is another than before.
+    pub(crate) changed: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) poller: PollerState,
+    pub(crate) job: JobRef,
+    /// Where a 301, 308 or 202 moved the poll URL; validated again whenever it is used.
+    moved_to: Option<Box<str>>,
+    #[serde(skip)]
+    hop: Option<Box<Hop>>,
+    state: Option<Box<str>>,
+    message: Option<Box<str>>,
+    #[serde(skip)]
+    result: Option<Box<Value>>,
+    requests: u32,
+    failed_requests: u32,
+    /// The backend has told a state of this job at least once.
+    seen: bool,
+    sent_at: Timestamp,
+    /// The latest instant at which the job was certainly unfinished.
+    unfinished_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+/// The request under way, or the redirect to be followed next.
+#[derive(Clone, Debug)]
+struct Hop {
+    number: u8,
+    pending: bool,
+    /// Where this attempt has been, the present address last.
+    visited: Vec<Url>,
+}
+
+impl Job {
+    pub(crate) fn new(
+        job: JobRef,
+        policy: &Policy,
+        schedule: &impl Schedule,
+        now: Timestamp,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let mut poller = PollerState::new(policy, schedule, now, rng);
+        if let Some(born) = job.creation() {
+            poller = poller.with_born(born);
+        }
+        Self {
+            poller,
+            moved_to: None,
+            hop: None,
+            state: None,
+            message: None,
+            result: None,
+            requests: 0,
+            failed_requests: 0,
+            seen: false,
+            sent_at: now,
+            unfinished_at: job.creation(),
+            ended_at: None,
+            job,
+        }
+    }
+
+    /// Takes a stored job up: nothing that was under way will be answered.
+    pub(crate) fn resume(&mut self, policy: &Policy, now: Timestamp) {
+        self.poller.rebase(now);
+        self.poller.abandon_in_flight(policy, now);
+    }
+
+    pub(crate) fn failed_requests(&self) -> u32 {
+        self.failed_requests
+    }
+
+    /// A redirect is to be followed at the next poll.
+    pub(crate) fn has_hop(&self) -> bool {
+        self.hop.as_ref().is_some_and(|hop| hop.pending)
+    }
+
+    pub(crate) fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        backend: &Backend,
+        policy: &Policy,
+        schedule: &impl Schedule,
+        now: Timestamp,
+    ) -> JobStep {
+        loop {
+            let failed_looks = self.poller.failed_looks;
+            let action = self.poller.poll(policy, now);
+            if self.poller.failed_looks > failed_looks {
+                self.note_expiry();
+            }
+            match action {
+                Action::Done(ended) | Action::TimedOut(ended) => return JobStep::Ended(ended),
+                Action::Sleep { until, reason } => {
+                    return match self.next_hop(backend, until, now) {
+                        Some(step) => step,
+                        None => JobStep::Sleep { until, reason },
+                    };
+                }
+                Action::Send(attempt) => {
+                    let id = HopId { attempt: attempt.id, hop: 0 };
+                    self.sent_at = now;
+                    let url = match &self.moved_to {
+                        Some(url) => backend.poll_url(&self.job).and_then(|own| backend.trusted(&own, url)),
+                        None => backend.poll_url(&self.job),
+                    };
+                    match url.and_then(|url| Ok((backend.poll_request(&url)?, url))) {
+                        Ok((request, url)) => {
+                            self.hop = Some(Box::new(Hop { number: 0, pending: false, visited: vec![url] }));
+                            return self.send(id, request, attempt.timeout);
+                        }
+                        Err(error) => {
+                            let error = TransportError::new(error, "");
+                            self.conclude(policy, schedule, now, id, error.observation(), Some(error.to_string()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn handle_response<B: AsRef<[u8]>>(
+        &mut self,
+        backend: &Backend,
+        policy: &Policy,
+        schedule: &impl Schedule,
+        now: Timestamp,
+        id: HopId,
+        response: &Response<B>,
+    ) -> Option<Taken> {
+        if !self.is_under_way(id) {
+            return None;
+        }
+        match backend.dialect().answer(response, now) {
+            Answer::Follow { to, permanent } => match self.follow(backend, &to, permanent) {
+                Ok(()) => Some(Taken { good: true, ..Taken::default() }),
+                Err(error) => {
+                    let observation = match error {
+                        LookError::RedirectLoop => Observation::Transient { error, hint: None },
+                        error => Observation::Fatal { error },
+                    };
+                    let to = crate::dialect::without_query(&to);
+                    self.conclude(policy, schedule, now, id, observation, Some(format!("{error}: {to}")));
+                    Some(Taken::default())
+                }
+            },
+            Answer::Read(reading) => Some(self.take_reading(backend, policy, schedule, now, id, response, *reading)),
+        }
+    }
+
+    pub(crate) fn handle_error(
+        &mut self,
+        policy: &Policy,
+        schedule: &impl Schedule,
+        now: Timestamp,
+        id: HopId,
+        error: &TransportError,
+    ) -> Option<Taken> {
+        if !self.is_under_way(id) {
+            return None;
+        }
+        self.conclude(policy, schedule, now, id, error.observation(), Some(error.to_string()));
+        Some(Taken::default())
+    }
+
+    /// What is to be told once the wait has ended at `now`.
+    pub(crate) fn into_finished(self, ended: Ended, now: Timestamp) -> Finished {
+        let known = ended.outcome.is_jobs_end();
+        let error = match ended.outcome {
+            Outcome::Succeeded => None,
+            _ => Some(explain(&ended, self.message.as_deref())),
+        };
+        Finished {
+            outcome: ended.outcome,
+            reason: ended.reason,
+            state: self.state.map(String::from),
+            result: self.result.map(|result| *result),
+            error,
+            last_error: ended.last_error,
+            requests: self.requests,
+            failed_requests: self.failed_requests,
+            elapsed: ended.elapsed,
+            detection_delay: self.ended_at.filter(|_| known).map(|end| now.saturating_since(end)),
+            detection_delay_max: self.unfinished_at.filter(|_| known).map(|last| now.saturating_since(last)),
+            job: self.job,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // private, and each is a different thing
+    fn take_reading<B>(
+        &mut self,
+        backend: &Backend,
+        policy: &Policy,
+        schedule: &impl Schedule,
+        now: Timestamp,
+        id: HopId,
+        response: &Response<B>,
+        reading: Reading,
+    ) -> Taken {
+        let observation = match reading.observation {
+            Observation::Lost { definite: false } if self.is_not_yet_visible(now) => {
+                Observation::Pending { hint: None }
+            }
+            observation => observation,
+        };
+        let tells_state = reading.state.is_some() && reading.observation == observation;
+        let changed = tells_state && reading.state.as_deref() != self.state.as_deref();
+        if tells_state {
+            self.state = reading.state.map(String::into_boxed_str);
+        }
+        if matches!(observation, Observation::Pending { .. } | Observation::Running { .. }) {
+            self.seen |= tells_state;
+            let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
+            self.unfinished_at = Some(self.sent_at.saturating_sub(Duration::from_secs(age)));
+        }
+        self.ended_at = reading.ended_at.map(|end| by_our_clock(end, response, now));
+        self.result = reading.result.map(Box::new);
+        if let Some(address) = reading.moved_to {
+            self.move_to(backend, &address);
+        }
+        let told = matches!(
+            observation,
+            Observation::Pending { .. }
+                | Observation::Running { .. }
+                | Observation::Succeeded
+                | Observation::Failed
+                | Observation::Cancelled
+                | Observation::Lost { .. }
+        );
+        let message =
+            reading.message.or_else(|| (!told).then(|| format!("HTTP status {}", response.status().as_u16())));
+        let throttled = matches!(observation, Observation::Throttled { .. });
+        self.conclude(policy, schedule, now, id, observation, message);
+        let hinted = reading.hint_source.is_some();
+        let good = told && !matches!(observation, Observation::Lost { .. });
+        Taken { good, throttled, hinted, cool_down: reading.cool_down, changed }
+    }
+
+    /// Hands an attempt's last word to the poller.
+    fn conclude(
+        &mut self,
+        policy: &Policy,
+        schedule: &impl Schedule,
+        now: Timestamp,
+        id: HopId,
+        observation: Observation,
+        message: Option<String>,
+    ) {
+        self.hop = None;
+        if let Some(message) = message {
+            self.message = Some(message.into_boxed_str());
+        }
+        if matches!(
+            observation,
+            Observation::Transient { .. } | Observation::Throttled { .. } | Observation::Fatal { .. }
+        ) {
+            self.failed_requests = self.failed_requests.saturating_add(1);
+        }
+        // An expired attempt was taken back by the poller already; then its end stands.
+        let _ = self.poller.handle_observation(policy, schedule, now, id.attempt, observation);
+    }
+
+    /// The poller took an attempt back whose time was over.
+    fn note_expiry(&mut self) {
+        self.hop = None;
+        self.failed_requests = self.failed_requests.saturating_add(1);
+        self.message = Some(LookError::Expired.to_string().into_boxed_str());
+    }
+
+    fn send(&mut self, id: HopId, request: Request<Vec<u8>>, timeout: Duration) -> JobStep {
+        self.requests = self.requests.saturating_add(1);
+        JobStep::Send { id, request, timeout }
+    }
+
+    fn is_under_way(&self, id: HopId) -> bool {
+        self.poller.in_flight() == Some(id.attempt)
+            && self.hop.as_ref().is_some_and(|hop| hop.number == id.hop && !hop.pending)
+    }
+
+    fn is_not_yet_visible(&self, now: Timestamp) -> bool {
+        !self.seen && self.job.creation().is_some_and(|created| now.saturating_since(created) < VISIBLE_AFTER)
+    }
+
+    /// Notes a redirect, to be sent at the next poll.
+    fn follow(&mut self, backend: &Backend, to: &str, permanent: bool) -> Result<(), LookError> {
+        let hop = self.hop.as_mut().ok_or(LookError::RedirectLoop)?;
+        let from = hop.visited.last().ok_or(LookError::RedirectLoop)?;
+        let url = backend.trusted(from, to)?;
+        if hop.number >= MOST_HOPS || hop.visited.contains(&url) {
+            return Err(LookError::RedirectLoop);
+        }
+        if permanent {
+            self.moved_to = Some(String::from(url.clone()).into_boxed_str());
+        }
+        hop.visited.push(url);
+        hop.number += 1;
+        hop.pending = true;
+        Ok(())
+    }
+
+    fn next_hop(&mut self, backend: &Backend, expires: Timestamp, now: Timestamp) -> Option<JobStep> {
+        let attempt = self.poller.in_flight()?;
+        let hop = self.hop.as_mut().filter(|hop| hop.pending)?;
+        hop.pending = false;
+        let id = HopId { attempt, hop: hop.number };
+        let request = backend.poll_request(hop.visited.last()?).ok()?;
+        Some(self.send(id, request, expires.saturating_since(now)))
+    }
+
+    /// A 202's `Location`: asked from now on, if it may be; else the old address goes on serving.
+    fn move_to(&mut self, backend: &Backend, address: &str) {
+        let own = backend.poll_url(&self.job);
+        if let Ok(url) = own.and_then(|own| backend.trusted(&own, address)) {
+            self.moved_to = Some(String::from(url).into_boxed_str());
+        }
+    }
+}
+
+/// An instant of the server's clock on ours, as far as its `Date` (RFC 9110 §6.6.1) tells the difference.
+fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -> Timestamp {
+    let date = header_text(response.headers(), "date").and_then(|date| crate::dialect::parse_http_date(&date));
+    let Some(date) = date.filter(|_| !response.headers().contains_key("age")) else { return instant };
+    let (behind, ahead) = (now.saturating_since(date), date.saturating_since(now));
+    if behind > CLOCK_TOLERANCE {
+        instant.saturating_add(behind)
+    } else if ahead > CLOCK_TOLERANCE {
+        instant.saturating_sub(ahead)
+    } else {
+        instant
+    }
+}
+
+fn explain(ended: &Ended, message: Option<&str>) -> String {
+    match (ended.reason, message) {
+        (EndReason::Told, Some(message)) => message.to_string(),
+        (EndReason::Told, None) => match ended.outcome {
+            Outcome::Cancelled => "the job was cancelled".to_string(),
+            Outcome::Lost => "the backend does not know the job any more".to_string(),
+            _ => "the backend reports that the job failed".to_string(),
+        },
+        (reason @ (EndReason::DeniedRepeatedly | EndReason::Stopped), _) | (reason, None) => reason.to_string(),
+        (reason, Some(message)) => format!("{reason}; the last error was: {message}"),
+    }
+}
