@@ -24,6 +24,8 @@ mod snapshot;
 #[cfg(feature = "http")]
 mod stats;
 #[cfg(feature = "http")]
+mod status;
+#[cfg(feature = "http")]
 mod submit;
 mod time;
 #[cfg(feature = "http")]
@@ -46,6 +48,7 @@ pub use {
     job::{Finished, TransportError},
     snapshot::JobSnapshot,
     stats::{Outcomes, Stats, Times},
+    status::Status,
     submit::{Submit, SubmitAction, SubmitError},
     watch::{Watch, WatchAction, WatchRequestId},
 };

@@ -71,6 +71,13 @@ pub struct SubmitError {
     pub maybe_created: bool,
 }
 
+impl SubmitError {
+    /// Nothing was sent.
+    pub fn unsent(message: impl Into<String>) -> Self {
+        Self { error: None, message: message.into(), maybe_created: false }
+    }
+}
+
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;

@@ -8,6 +8,10 @@ pub(crate) fn ceiling(min: u64, max: u64, factor: f64, n: u32) -> u64 {
     let mut power = 1.0_f64;
     let (mut base, mut exponent) = (factor, n);
     while exponent > 0 {
+        // Every further factor is at least 1, and one of them is at least this base.
+        if min as f64 * base >= max as f64 {
+            return max;
+        }
         if exponent & 1 == 1 {
             power *= base;
         }

@@ -24,12 +24,20 @@ pub enum Jitter {
 }
 
 impl Jitter {
-    /// The range for a gap whose ceilings are `c_n` and `c_(n+1)`, in nanoseconds.
-    pub(crate) fn range(self, ceiling: u64, next_ceiling: u64, previous: Option<u64>, min: u64, max: u64) -> GapRange {
+    /// The `n` of the ceiling that the range of the gap number `gaps` needs.
+    pub(crate) fn step(self, gaps: u32) -> u32 {
+        match self {
+            Self::None => gaps,
+            Self::Full | Self::Equal | Self::Decorrelated => gaps.saturating_add(1),
+        }
+    }
+
+    /// The range for a gap whose ceiling is `c_n`, `n` as [`step`](Self::step) says, in nanoseconds.
+    pub(crate) fn range(self, ceiling: u64, previous: Option<u64>, min: u64, max: u64) -> GapRange {
         let (lo, hi) = match self {
             Self::None => (ceiling, ceiling),
-            Self::Full => (min, next_ceiling),
-            Self::Equal => (min.max(next_ceiling / 2), next_ceiling),
+            Self::Full => (min, ceiling),
+            Self::Equal => (min.max(ceiling / 2), ceiling),
             Self::Decorrelated => (min, max.min(previous.unwrap_or(min).saturating_mul(3))),
         };
         GapRange::from_nanos(lo, hi)

@@ -151,18 +151,12 @@ pub struct PolicySchedule;
 impl Schedule for PolicySchedule {
     fn gap(&self, policy: &Policy, at: &Position) -> GapRange {
         let (min, max) = policy.delay_bounds();
-        let previous = at.previous_gap.map(nanos);
-        let (ceiling, next) = match policy.spacing() {
-            Spacing::Exponential { factor } => {
-                let ceiling = |n| backoff::ceiling(min, max, factor, n);
-                (ceiling(at.gaps), ceiling(at.gaps.saturating_add(1)))
-            }
-            Spacing::Constant => (min, min),
-            Spacing::Steps(steps) => {
-                let gap = steps.gap(nanos(at.age));
-                (gap, gap)
-            }
+        let jitter = policy.jitter();
+        let ceiling = match policy.spacing() {
+            Spacing::Exponential { factor } => backoff::ceiling(min, max, factor, jitter.step(at.gaps)),
+            Spacing::Constant => min,
+            Spacing::Steps(steps) => steps.gap(nanos(at.age)),
         };
-        policy.jitter().range(ceiling, next, previous, min, max)
+        jitter.range(ceiling, at.previous_gap.map(nanos), min, max)
     }
 }

@@ -1,0 +1,148 @@
+//! The loop: polls a fleet, sends what it wants sent, sleeps as long as it says.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use jobwatch::{Finished, Fleet, FleetAction, FleetEvent, JobRef, LookError, Policy, Stats, Timestamp, TransportError};
+
+use crate::client::Shared;
+use crate::workers::{Message, Workers};
+
+/// A machine that was suspended notices within this time that it is late.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Waits for many jobs, in order of completion; see [`Client::wait_all`](crate::Client::wait_all).
+///
+/// Dropping it ends the waiting, never the jobs.
+#[must_use = "nothing is asked until the iterator is"]
+pub struct WaitAll {
+    shared: Arc<Shared>,
+    fleet: Fleet,
+    workers: Workers,
+}
+
+/// Stops a [`WaitAll`] from anywhere: the jobs that are left end as `stopped`, at once.
+#[derive(Clone)]
+pub struct Stopper {
+    inbox: Sender<Message>,
+}
+
+impl Stopper {
+    /// Stops the wait. The jobs themselves go on.
+    pub fn stop(&self) {
+        // A wait that has ended needs no stopping.
+        let _ = self.inbox.send(Message::Stop);
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper").finish_non_exhaustive()
+    }
+}
+
+impl WaitAll {
+    pub(crate) fn new(shared: Arc<Shared>, policy: Arc<Policy>, jobs: impl IntoIterator<Item = JobRef>) -> Self {
+        let mut fleet = Fleet::new(Arc::clone(&shared.backend), policy, &mut shared.rng());
+        fleet.set_max_in_flight(shared.max_in_flight);
+        if shared.is_proven() {
+            fleet.note_backend_proven();
+        }
+        let now = shared.clock.now();
+        let mut known = HashSet::new();
+        for job in jobs {
+            if known.insert(job.id().to_owned()) {
+                fleet.insert(job, now);
+            }
+        }
+        let workers = Workers::new(shared.agent.clone(), shared.backend.max_body());
+        Self { shared, fleet, workers }
+    }
+
+    /// A handle that stops this wait from another thread or a signal handler.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { inbox: self.workers.sender() }
+    }
+
+    /// The next piece of news: changes of state as well as ends. `None` when every job has ended.
+    pub fn next_event(&mut self) -> Option<FleetEvent> {
+        loop {
+            if let Some(event) = self.fleet.next_event() {
+                return Some(event);
+            }
+            match self.fleet.poll(self.now()) {
+                FleetAction::Idle => return None,
+                FleetAction::Sleep { until } => {
+                    let now = self.now();
+                    // Timers have grains: round up, so that nothing is polled a moment too early, over and over.
+                    let sleep = until.saturating_since(now).saturating_add(Duration::from_micros(1));
+                    if let Some(message) = self.workers.receive(sleep.min(LONGEST_SLEEP)) {
+                        self.take(message);
+                    }
+                }
+                FleetAction::Send { id, request, timeout } => {
+                    if let Err(error) = self.workers.send(id, request, timeout) {
+                        let error = TransportError::new(LookError::Unreachable, format!("no thread: {error}"));
+                        self.fleet.handle_error(self.now(), id, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Jobs whose wait has not ended.
+    pub fn remaining(&self) -> usize {
+        self.fleet.len()
+    }
+
+    /// What this wait has cost and reached so far.
+    pub fn stats(&self) -> &Stats {
+        self.fleet.stats()
+    }
+
+    fn take(&mut self, message: Message) {
+        let now = self.now();
+        match message {
+            Message::Stop => self.fleet.stop_all(now),
+            Message::Answer(id, answer) => match *answer {
+                Ok(response) => self.fleet.handle_response(now, id, &response),
+                Err(error) => self.fleet.handle_error(now, id, &error),
+            },
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}
+
+impl Iterator for WaitAll {
+    type Item = Finished;
+
+    fn next(&mut self) -> Option<Finished> {
+        loop {
+            if let FleetEvent::Finished { finished, .. } = self.next_event()? {
+                return Some(*finished);
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.fleet.len(), None)
+    }
+}
+
+impl Drop for WaitAll {
+    fn drop(&mut self) {
+        self.shared.note_wait(&self.fleet);
+    }
+}
+
+impl fmt::Debug for WaitAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitAll").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
