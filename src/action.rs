@@ -64,7 +64,7 @@ impl AttemptId {
 
     /// The attempt's number within its poller, from 1.
     pub const fn number(self) -> u32 {
-        self.0 as u32
+        (self.0 & 0xffff_ffff) as u32
     }
 }
 

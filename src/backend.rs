@@ -47,7 +47,8 @@ impl Backend {
     /// # Errors
     /// The name or the value cannot stand in a header.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, BackendError> {
-        let wrong = || BackendError::Header(name.to_string());
+        // Where a whole `name: value` line was given as the name, the value is not repeated.
+        let wrong = || BackendError::Header(name.split([':', '=', ' ']).next().unwrap_or_default().to_string());
         let header = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
         let mut value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
         value.set_sensitive(true);
@@ -88,18 +89,22 @@ impl Backend {
         self.max_body
     }
 
-    /// The request that creates a job; `None` where the dialect does not say how.
-    pub(crate) fn create_request(&self, body: &[u8], idempotency_key: Option<&str>) -> Option<Request<Vec<u8>>> {
-        let create = self.dialect.description().create.as_ref()?;
+    /// The request that creates a job, by a dialect that says how.
+    pub(crate) fn create_request(
+        &self,
+        body: &[u8],
+        idempotency_key: Option<&str>,
+    ) -> Result<Request<Vec<u8>>, LookError> {
+        let create = self.dialect.description().create.as_ref().ok_or(LookError::BadUrl)?;
         let url = self.below_base(&create.path);
-        let mut request = self.request(create.method.clone(), &url, body.to_vec()).ok()?;
+        let mut request = self.request(create.method.clone(), &url, body.to_vec())?;
         if !body.is_empty() {
             request.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }
         if let (Some(name), Some(key)) = (&create.idempotency_header, idempotency_key) {
-            request.headers_mut().insert(name, HeaderValue::from_str(key).ok()?);
+            request.headers_mut().insert(name, HeaderValue::from_str(key).map_err(|_| LookError::BadUrl)?);
         }
-        Some(request)
+        Ok(request)
     }
 
     pub(crate) fn poll_request(&self, url: &Url) -> Result<Request<Vec<u8>>, LookError> {
@@ -122,9 +127,9 @@ impl Backend {
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
             return Err(LookError::BadUrl);
         }
-        let own = url.origin() == self.base.origin();
-        let allowed = self.allowed.contains(&url.origin()) && !(told_at.scheme() == "https" && url.scheme() == "http");
-        if own || allowed { Ok(url) } else { Err(LookError::ForeignOrigin) }
+        let downgraded = told_at.scheme() == "https" && url.scheme() == "http";
+        let known = url.origin() == self.base.origin() || self.allowed.contains(&url.origin());
+        if known && !downgraded { Ok(url) } else { Err(LookError::ForeignOrigin) }
     }
 
     fn request(&self, method: Method, url: &Url, body: Vec<u8>) -> Result<Request<Vec<u8>>, LookError> {
@@ -200,10 +205,27 @@ impl core::error::Error for BackendError {}
 
 /// Names one job of one backend: by an id, or by the address where it is asked for.
 #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "StoredJobRef")]
 pub struct JobRef {
     id: String,
     poll_url: Option<String>,
     created_at: Option<Timestamp>,
+}
+
+/// A [`JobRef`] that was read from somewhere and is not checked yet.
+#[derive(serde::Deserialize)]
+struct StoredJobRef {
+    id: String,
+    poll_url: Option<String>,
+    created_at: Option<Timestamp>,
+}
+
+impl TryFrom<StoredJobRef> for JobRef {
+    type Error = IdError;
+
+    fn try_from(stored: StoredJobRef) -> Result<Self, IdError> {
+        Ok(Self { poll_url: stored.poll_url, created_at: stored.created_at, ..Self::new(stored.id)? })
+    }
 }
 
 impl JobRef {
@@ -240,7 +262,7 @@ impl JobRef {
 
 impl fmt::Debug for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JobRef({:?})", crate::dialect::without_query(&self.id))
+        write!(f, "JobRef({:?})", if self.poll_url.is_some() { without_userinfo(&self.id) } else { self.id.clone() })
     }
 }
 
@@ -258,7 +280,10 @@ impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_str() {
             "" => f.write_str("an id is empty"),
-            id => write!(f, "{id:?} is no id: it is a dot segment or holds control characters"),
+            id => {
+                let id = crate::dialect::shortened(id);
+                write!(f, "{id:?} is no id: it is a dot segment or holds control characters")
+            }
         }
     }
 }

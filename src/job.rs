@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use crate::dialect::{Answer, Reading, header_text};
+use crate::dialect::{Answer, Reading, header_text, shortened, without_query};
+use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{
-    Action, AttemptId, Backend, EndReason, Ended, JobRef, LookError, Observation, Outcome, Policy, PollerState,
+    Action, AttemptId, Backend, EndReason, Ended, Hint, JobRef, LookError, Observation, Outcome, Policy, PollerState,
     Schedule, Timestamp, WaitReason,
 };
 
@@ -102,6 +103,7 @@ impl core::error::Error for TransportError {}
 
 /// What a job wants next.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives on the stack, for one step
 pub(crate) enum JobStep {
     Sleep { until: Timestamp, reason: WaitReason },
     Send { id: HopId, request: Request<Vec<u8>>, timeout: Duration },
@@ -110,9 +112,12 @@ pub(crate) enum JobStep {
 
 /// What became of an answer.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub(crate) struct Taken {
-    /// The answer told something about the job, or asked for patience only.
+    /// The answer told the state of a job that the backend knows.
     pub(crate) good: bool,
+    /// The backend did its work, whatever it said: the answer was no redirect, no breakdown and no call for patience.
+    pub(crate) answered: bool,
     /// It was throttled: neither good nor bad.
     pub(crate) throttled: bool,
     /// A hint was followed.
@@ -123,7 +128,8 @@ pub(crate) struct Taken {
     pub(crate) changed: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
+#[allow(clippy::struct_field_names)] // `job` is a reference to it
 pub(crate) struct Job {
     pub(crate) poller: PollerState,
     pub(crate) job: JobRef,
@@ -146,12 +152,28 @@ pub(crate) struct Job {
 }
 
 /// The request under way, or the redirect to be followed next.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Hop {
     number: u8,
     pending: bool,
+    /// Every redirect so far was for ever (301, 308).
+    permanent: bool,
     /// Where this attempt has been, the present address last.
     visited: Vec<Url>,
+}
+
+impl fmt::Debug for Job {
+    /// Leaves out the result and the addresses, whose queries may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("job", &self.job)
+            .field("poller", &self.poller)
+            .field("state", &self.state)
+            .field("message", &self.message)
+            .field("requests", &self.requests)
+            .field("failed_requests", &self.failed_requests)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Job {
@@ -185,12 +207,34 @@ impl Job {
 
     /// Takes a stored job up: nothing that was under way will be answered.
     pub(crate) fn resume(&mut self, policy: &Policy, now: Timestamp) {
+        // Like the poller's instants, these move where the clock was set back.
+        let back = Timestamp::from_nanos(self.poller.latest).saturating_since(now);
+        self.sent_at = self.sent_at.saturating_sub(back);
+        self.unfinished_at = self.unfinished_at.map(|at| at.saturating_sub(back));
         self.poller.rebase(now);
         self.poller.abandon_in_flight(policy, now);
     }
 
     pub(crate) fn failed_requests(&self) -> u32 {
         self.failed_requests
+    }
+
+    /// Takes the attempt under way back if its time is over at `now`, as of the instant at which it was over.
+    pub(crate) fn expire(&mut self, policy: &Policy, schedule: &impl Schedule, now: Timestamp) {
+        if let (Some(attempt), Some(expires)) = (self.poller.in_flight(), self.poller.due())
+            && now >= expires
+        {
+            let observation = Observation::Transient { error: LookError::Expired, hint: None };
+            let id = HopId { attempt, hop: 0 };
+            self.conclude(policy, schedule, expires, id, observation, Some(LookError::Expired.to_string()));
+        }
+    }
+
+    /// Gives up following a redirect because the backend wants to be left alone until then. No failure is counted.
+    pub(crate) fn put_off(&mut self, policy: &Policy, now: Timestamp, until: Timestamp) {
+        self.hop = None;
+        self.poller.abandon_in_flight(policy, now);
+        self.poller.hold(policy, now, until);
     }
 
     /// A redirect is to be followed at the next poll.
@@ -232,7 +276,8 @@ impl Job {
                     };
                     match url.and_then(|url| Ok((backend.poll_request(&url)?, url))) {
                         Ok((request, url)) => {
-                            self.hop = Some(Box::new(Hop { number: 0, pending: false, visited: vec![url] }));
+                            let hop = Hop { number: 0, pending: false, permanent: true, visited: vec![url] };
+                            self.hop = Some(Box::new(hop));
                             return self.send(id, request, attempt.timeout);
                         }
                         Err(error) => {
@@ -259,13 +304,13 @@ impl Job {
         }
         match backend.dialect().answer(response, now) {
             Answer::Follow { to, permanent } => match self.follow(backend, &to, permanent) {
-                Ok(()) => Some(Taken { good: true, ..Taken::default() }),
+                Ok(()) => Some(Taken::default()),
                 Err(error) => {
                     let observation = match error {
                         LookError::RedirectLoop => Observation::Transient { error, hint: None },
                         error => Observation::Fatal { error },
                     };
-                    let to = crate::dialect::without_query(&to);
+                    let to = shortened(without_query(&to));
                     self.conclude(policy, schedule, now, id, observation, Some(format!("{error}: {to}")));
                     Some(Taken::default())
                 }
@@ -289,9 +334,10 @@ impl Job {
         Some(Taken::default())
     }
 
-    /// What is to be told once the wait has ended at `now`.
-    pub(crate) fn into_finished(self, ended: Ended, now: Timestamp) -> Finished {
+    /// What is to be told once the wait has ended.
+    pub(crate) fn into_finished(self, ended: Ended) -> Finished {
         let known = ended.outcome.is_jobs_end();
+        let now = self.poller.started().saturating_add(ended.elapsed);
         let error = match ended.outcome {
             Outcome::Succeeded => None,
             _ => Some(explain(&ended, self.message.as_deref())),
@@ -329,15 +375,17 @@ impl Job {
             }
             observation => observation,
         };
-        let tells_state = reading.state.is_some() && reading.observation == observation;
+        let known = reading.observation == observation;
+        let tells_state = known && reading.state.is_some();
         let changed = tells_state && reading.state.as_deref() != self.state.as_deref();
         if tells_state {
             self.state = reading.state.map(String::into_boxed_str);
         }
-        if matches!(observation, Observation::Pending { .. } | Observation::Running { .. }) {
-            self.seen |= tells_state;
+        if known && matches!(observation, Observation::Pending { .. } | Observation::Running { .. }) {
+            self.seen = true;
             let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
-            self.unfinished_at = Some(self.sent_at.saturating_sub(Duration::from_secs(age)));
+            let unfinished_at = self.sent_at.saturating_sub(Duration::from_secs(age));
+            self.unfinished_at = self.unfinished_at.max(Some(unfinished_at));
         }
         self.ended_at = reading.ended_at.map(|end| by_our_clock(end, response, now));
         self.result = reading.result.map(Box::new);
@@ -357,9 +405,14 @@ impl Job {
             reading.message.or_else(|| (!told).then(|| format!("HTTP status {}", response.status().as_u16())));
         let throttled = matches!(observation, Observation::Throttled { .. });
         self.conclude(policy, schedule, now, id, observation, message);
-        let hinted = reading.hint_source.is_some();
-        let good = told && !matches!(observation, Observation::Lost { .. });
-        Taken { good, throttled, hinted, cool_down: reading.cool_down, changed }
+        Taken {
+            good: told && !matches!(observation, Observation::Lost { .. }),
+            answered: told || matches!(observation, Observation::Fatal { .. }),
+            throttled,
+            hinted: hint_of(observation).is_some_and(|hint| hint.delay() <= LONGEST_CREDIBLE_HINT),
+            cool_down: reading.cool_down,
+            changed,
+        }
     }
 
     /// Hands an attempt's last word to the poller.
@@ -372,25 +425,38 @@ impl Job {
         observation: Observation,
         message: Option<String>,
     ) {
-        self.hop = None;
-        if let Some(message) = message {
-            self.message = Some(message.into_boxed_str());
+        // An attempt may end before anything was sent: at an address that may not be asked.
+        let asked = self.take_hop();
+        let told_end = matches!(
+            observation,
+            Observation::Succeeded
+                | Observation::Failed
+                | Observation::Cancelled
+                | Observation::Lost { definite: true }
+        );
+        // What went wrong with an earlier request does not say why the job failed.
+        if message.is_some() || told_end {
+            self.message = message.map(|message| shortened(&message).into());
         }
-        if matches!(
+        let failed = matches!(
             observation,
             Observation::Transient { .. } | Observation::Throttled { .. } | Observation::Fatal { .. }
-        ) {
-            self.failed_requests = self.failed_requests.saturating_add(1);
-        }
+        );
+        self.failed_requests = self.failed_requests.saturating_add(u32::from(asked && failed));
         // An expired attempt was taken back by the poller already; then its end stands.
         let _ = self.poller.handle_observation(policy, schedule, now, id.attempt, observation);
     }
 
     /// The poller took an attempt back whose time was over.
     fn note_expiry(&mut self) {
-        self.hop = None;
-        self.failed_requests = self.failed_requests.saturating_add(1);
+        let asked = self.take_hop();
+        self.failed_requests = self.failed_requests.saturating_add(u32::from(asked));
         self.message = Some(LookError::Expired.to_string().into_boxed_str());
+    }
+
+    /// Forgets the request under way; tells whether there was one.
+    fn take_hop(&mut self) -> bool {
+        self.hop.take().is_some_and(|hop| !hop.pending)
     }
 
     fn send(&mut self, id: HopId, request: Request<Vec<u8>>, timeout: Duration) -> JobStep {
@@ -404,7 +470,10 @@ impl Job {
     }
 
     fn is_not_yet_visible(&self, now: Timestamp) -> bool {
-        !self.seen && self.job.creation().is_some_and(|created| now.saturating_since(created) < VISIBLE_AFTER)
+        // In both directions: the clock may have been set back since.
+        let is_young =
+            |created: Timestamp| now.saturating_since(created).max(created.saturating_since(now)) < VISIBLE_AFTER;
+        !self.seen && self.job.creation().is_some_and(is_young)
     }
 
     /// Notes a redirect, to be sent at the next poll.
@@ -415,7 +484,10 @@ impl Job {
         if hop.number >= MOST_HOPS || hop.visited.contains(&url) {
             return Err(LookError::RedirectLoop);
         }
-        if permanent {
+        backend.poll_request(&url)?;
+        // What a temporary address says of itself does not bind the job's own.
+        hop.permanent &= permanent;
+        if hop.permanent {
             self.moved_to = Some(String::from(url.clone()).into_boxed_str());
         }
         hop.visited.push(url);
@@ -435,10 +507,22 @@ impl Job {
 
     /// A 202's `Location`: asked from now on, if it may be; else the old address goes on serving.
     fn move_to(&mut self, backend: &Backend, address: &str) {
-        let own = backend.poll_url(&self.job);
-        if let Ok(url) = own.and_then(|own| backend.trusted(&own, address)) {
+        let told_at = self.hop.as_ref().and_then(|hop| hop.visited.last());
+        let url = told_at.and_then(|told_at| backend.trusted(told_at, address).ok());
+        if let Some(url) = url.filter(|url| backend.poll_request(url).is_ok()) {
             self.moved_to = Some(String::from(url).into_boxed_str());
         }
+    }
+}
+
+/// The hint that the poller is handed.
+fn hint_of(observation: Observation) -> Option<Hint> {
+    match observation {
+        Observation::Pending { hint }
+        | Observation::Running { hint }
+        | Observation::Transient { hint, .. }
+        | Observation::Throttled { hint, .. } => hint,
+        _ => None,
     }
 }
 

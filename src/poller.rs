@@ -484,7 +484,7 @@ impl PollerState {
     }
 
     fn attempt_id(&self) -> AttemptId {
-        AttemptId::new((self.seed ^ (self.seed >> 32)) as u32, self.looks)
+        AttemptId::new(((self.seed ^ (self.seed >> 32)) & 0xffff_ffff) as u32, self.looks)
     }
 
     fn send(&mut self, policy: &Policy, now: u64) -> Attempt {

@@ -127,10 +127,8 @@ impl Times {
 
     /// The mean; `None` of nothing.
     pub fn mean(&self) -> Option<Duration> {
-        match self.count() {
-            0 => None,
-            count => Some(self.sum.div_f64(count as f64)),
-        }
+        let nanos = self.sum.as_nanos().checked_div(u128::from(self.count()))?;
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 
     /// The time that this share of all does not exceed, for example 0.99; `None` of nothing.
@@ -151,6 +149,7 @@ impl Times {
     }
 }
 
+#[allow(clippy::cast_precision_loss)] // a ratio is for the eye
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }

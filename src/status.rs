@@ -5,7 +5,7 @@ use std::string::String;
 
 use serde_json::Value;
 
-use crate::{EndReason, Finished, FirstLook, JobRef, Outcome, Policy};
+use crate::{EndReason, Finished, FirstLook, JobRef, LookError, Outcome, Policy};
 
 /// What one look said of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Status {
     pub result: Option<Value>,
     /// What went wrong with the job or with the look.
     pub error: Option<String>,
+    /// What the look ran into, if it told nothing.
+    pub last_error: Option<LookError>,
     /// Requests sent, redirects included.
     pub requests: u32,
     /// Requests that told nothing about the job.
@@ -40,6 +42,7 @@ impl Status {
             outcome: (!unfinished).then_some(finished.outcome),
             result: finished.result,
             error: finished.error.filter(|_| !unfinished),
+            last_error: finished.last_error,
             requests: finished.requests,
             failed_requests: finished.failed_requests,
             elapsed: finished.elapsed,

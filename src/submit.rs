@@ -10,11 +10,11 @@ use http::{Request, Response};
 use rand_core::Rng;
 use serde_json::Value;
 
-use crate::dialect::{as_text, at};
+use crate::backend::IdError;
+use crate::dialect::{as_text, at, shortened};
 use crate::job::TransportError;
 use crate::{
-    Action, AttemptId, Backend, Ended, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState,
-    Timestamp,
+    Action, AttemptId, Backend, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Timestamp,
 };
 
 /// The creation of one job (or of several, where the backend fans one request out), without a socket or a clock.
@@ -22,7 +22,6 @@ use crate::{
 /// Where the dialect names an idempotency header, a key is drawn and failed attempts are repeated under it by the
 /// policy's failure backoff. Where it does not, the request is sent **once**: a create that may have been accepted is
 /// never repeated.
-#[derive(Debug)]
 pub struct Submit<B, P> {
     backend: B,
     policy: P,
@@ -38,6 +37,7 @@ pub struct Submit<B, P> {
 /// What the loop around a [`Submit`] must do next.
 #[derive(Debug)]
 #[must_use = "an action that is not carried out delays the job"]
+#[allow(clippy::large_enum_variant)] // lives on the stack, until it is carried out
 pub enum SubmitAction {
     /// Nothing to do until then.
     Sleep {
@@ -96,7 +96,9 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         let create = backend.borrow().dialect().description().create.as_ref();
         let key = create.and_then(|create| create.idempotency_header.as_ref());
         let key = key.map(|_| format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()));
-        let poller = PollerState::new(policy.borrow(), &PolicySchedule, now, rng);
+        let mut poller = PollerState::new(policy.borrow(), &PolicySchedule, now, rng);
+        // The policy's first look is at a job that exists; a create does not wait for it.
+        poller.note_wake(policy.borrow(), now);
         let (created, message) = (Vec::new(), None);
         Self { backend, policy, body, key, poller, created, message, maybe_created: false }
     }
@@ -108,18 +110,32 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
 
     /// What to do at this instant.
     pub fn poll(&mut self, now: Timestamp) -> SubmitAction {
-        match self.poller.poll(self.policy.borrow(), now) {
+        if self.backend.borrow().dialect().description().create.is_none() {
+            let name = self.backend.borrow().dialect().name();
+            let message = format!("the dialect {name:?} does not say how to create a job");
+            return SubmitAction::Failed(SubmitError { error: None, message, maybe_created: false });
+        }
+        let expired = self.poller.failed_looks;
+        let mut action = self.poller.poll(self.policy.borrow(), now);
+        if self.poller.failed_looks > expired {
+            self.message = Some(LookError::Expired.to_string());
+            self.maybe_created = true;
+            if self.key.is_none() && self.poller.ended().is_none() {
+                action = self.poller.stop(now);
+            }
+        }
+        match action {
             Action::Sleep { until, .. } => SubmitAction::Sleep { until },
             Action::Send(attempt) => match self.backend.borrow().create_request(&self.body, self.key.as_deref()) {
-                Some(request) => SubmitAction::Send { id: attempt.id, request, timeout: attempt.timeout },
-                None => {
-                    let name = self.backend.borrow().dialect().name().to_string();
-                    let message = format!("the dialect {name:?} does not say how to create a job");
-                    SubmitAction::Failed(SubmitError { error: None, message, maybe_created: false })
+                Ok(request) => SubmitAction::Send { id: attempt.id, request, timeout: attempt.timeout },
+                Err(error) => {
+                    self.message = Some(error.to_string());
+                    self.observe(now, attempt.id, Observation::Fatal { error });
+                    SubmitAction::Failed(self.failure(Some(error)))
                 }
             },
             Action::Done(ended) if ended.outcome == Outcome::Succeeded => SubmitAction::Created(self.created.clone()),
-            Action::Done(ended) | Action::TimedOut(ended) => SubmitAction::Failed(self.failure(&ended)),
+            Action::Done(ended) | Action::TimedOut(ended) => SubmitAction::Failed(self.failure(ended.last_error)),
         }
     }
 
@@ -145,11 +161,12 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
                 let backend = self.backend.borrow();
                 let reading = backend.dialect().read(response, now);
                 self.message = Some(reading.message.unwrap_or_else(|| format!("HTTP status {status}")));
-                // Behind a gateway's error the backend may have done its work.
-                self.maybe_created |= code >= 500 || code == 408;
+                // Behind a gateway's error the backend may have done its work, and 303 says where to see what it did.
+                self.maybe_created |= status.is_success() || code == 303 || code == 408 || code >= 500;
+                let is_final = status.is_success() || status.is_redirection() || matches!(code, 409 | 423);
                 match reading.observation {
                     Observation::Fatal { .. } | Observation::Transient { .. } | Observation::Throttled { .. }
-                        if code != 409 =>
+                        if !is_final =>
                     {
                         reading.observation
                     }
@@ -165,7 +182,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         if self.poller.in_flight() != Some(id) {
             return;
         }
-        self.message = Some(error.to_string());
+        self.message = Some(shortened(&error.to_string()).into_owned());
         self.maybe_created |= !matches!(error.error, LookError::Unreachable | LookError::Tls | LookError::BadUrl);
         let observation = match error.error {
             error @ (LookError::Tls | LookError::BadUrl) => Observation::Fatal { error },
@@ -196,21 +213,51 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         if ids.is_empty() {
             return Err(missing());
         }
-        let job = |id| {
-            let id = as_text(id).ok_or_else(missing)?;
-            JobRef::new(id).map(|job| job.created_at(now)).map_err(|error| error.to_string())
-        };
-        ids.iter().map(job).collect()
+        let (mut jobs, mut problem) = (Vec::new(), None);
+        for id in ids {
+            match created_id(id) {
+                Some(Ok(job)) => jobs.push(job.created_at(now)),
+                Some(Err(error)) => problem = Some(error.to_string()),
+                None => problem = Some(missing()),
+            }
+        }
+        match problem {
+            None => Ok(jobs),
+            Some(problem) if jobs.is_empty() => Err(problem),
+            // What was created and can be named must not be lost for what cannot.
+            Some(problem) => {
+                let ids = jobs.iter().map(JobRef::id).collect::<Vec<_>>().join(", ");
+                Err(format!("{problem}; these were created: {ids}"))
+            }
+        }
     }
 
-    fn failure(&self, ended: &Ended) -> SubmitError {
-        let message = match (&self.message, ended.last_error) {
+    fn failure(&self, error: Option<LookError>) -> SubmitError {
+        let message = match (&self.message, error) {
             (Some(message), _) => message.clone(),
             (None, Some(error)) => error.to_string(),
-            (None, None) => ended.reason.to_string(),
+            (None, None) => "the time allowed was spent".to_string(),
         };
-        // An attempt that expired within the poller was never answered either.
-        let maybe_created = self.maybe_created || ended.last_error == Some(LookError::Expired);
-        SubmitError { error: ended.last_error, message, maybe_created }
+        SubmitError { error, message, maybe_created: self.maybe_created }
+    }
+}
+
+/// An id as a backend writes it: a string, or an integer as far as it is read exactly.
+fn created_id(id: &Value) -> Option<Result<JobRef, IdError>> {
+    let exact = id.is_string() || id.is_u64() || id.is_i64();
+    Some(JobRef::new(as_text(id).filter(|_| exact)?))
+}
+
+impl<B: fmt::Debug, P: fmt::Debug> fmt::Debug for Submit<B, P> {
+    /// Leaves out the body, which is the caller's own and may be long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submit")
+            .field("backend", &self.backend)
+            .field("policy", &self.policy)
+            .field("poller", &self.poller)
+            .field("created", &self.created)
+            .field("message", &self.message)
+            .field("maybe_created", &self.maybe_created)
+            .finish_non_exhaustive()
     }
 }

@@ -51,6 +51,7 @@ impl Timestamp {
 }
 
 /// A duration in nanoseconds, saturating after 584 years.
+#[allow(clippy::cast_possible_truncation)] // compared just before
 pub(crate) const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }

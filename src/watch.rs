@@ -48,6 +48,7 @@ pub struct Watch<B, P> {
 /// What the loop around a [`Watch`] must do next.
 #[derive(Debug)]
 #[must_use = "an action that is not carried out delays the job"]
+#[allow(clippy::large_enum_variant)] // lives on the stack, until it is carried out
 pub enum WatchAction {
     /// Nothing to do until then.
     Sleep {
@@ -89,9 +90,9 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
         Ok(Self { backend, policy, job })
     }
 
-    /// The wait as a value that can be stored; `None` once it has ended.
+    /// The wait as a value that can be stored; `None` once it has ended, since a snapshot carries no result.
     pub fn snapshot(&self) -> Option<JobSnapshot> {
-        self.job.as_ref().map(JobSnapshot::of)
+        self.job.as_ref().filter(|job| job.poller.ended().is_none()).map(JobSnapshot::of)
     }
 
     /// What to do at this instant.
@@ -103,7 +104,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
             return WatchAction::Sleep { until: Timestamp::MAX, reason: WaitReason::Interval };
         };
         match job.poll(self.backend.borrow(), self.policy.borrow(), &PolicySchedule, now) {
-            JobStep::Ended(ended) => WatchAction::Finished(job.into_finished(ended, now)),
+            JobStep::Ended(ended) => WatchAction::Finished(job.into_finished(ended)),
             JobStep::Sleep { until, reason } => {
                 self.job = Some(job);
                 WatchAction::Sleep { until, reason }

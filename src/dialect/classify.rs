@@ -7,8 +7,9 @@ use core::time::Duration;
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
-use super::hints::{nothing_remains, parse_delay, rate_limit_exhausted, read_hint};
-use super::{Description, Dialect, HintSource, JobClass, as_text, at};
+use super::hints::{parse_delay, read_hint};
+use super::rate_limit::{exhausted_for, nothing_remains};
+use super::{Description, Dialect, HintSource, JobClass, as_text, at, shortened};
 use crate::{Hint, LookError, Observation, Timestamp};
 
 /// What one answer says, in full.
@@ -98,7 +99,7 @@ impl Dialect {
             Answer::Follow { to, .. } => {
                 let error = LookError::Status(answer.status().as_u16());
                 let mut reading = Reading::of(Observation::Transient { error, hint: None });
-                reading.message = Some(format!("redirected to {}", without_query(&to)));
+                reading.message = Some(format!("redirected to {}", shortened(without_query(&to))));
                 reading
             }
         }
@@ -153,12 +154,20 @@ impl Context<'_> {
             Some(class) => self.read_class(class, hint),
             None => self.read_by_meaning(hint),
         };
-        let cooled = match reading.observation {
-            Observation::Throttled { .. } => true,
-            Observation::Transient { .. } => self.status == 503,
-            _ => rate_limit_exhausted(self.headers),
+        let told_to_all = match reading.observation {
+            Observation::Throttled { .. } => hint,
+            Observation::Transient { .. } if self.status == 503 => hint,
+            _ => None,
         };
-        reading.cool_down = hint.filter(|_| cooled).map(Hint::delay);
+        // What else an answer asks for concerns its job alone; an exhausted quota concerns all.
+        reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers));
+        reading.state = reading.state.map(|state| shortened(&state).into_owned());
+        reading.message = reading.message.map(|message| shortened(&message).into_owned());
+        if self.status == 202
+            && matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. })
+        {
+            reading.moved_to = header_text(self.headers, "location");
+        }
         reading.hint_source = found.map(|(_, source)| source);
         reading.created_at = self.time(self.description.created.as_ref());
         reading.ended_at = self.time(self.description.ended.as_ref());
@@ -212,7 +221,7 @@ impl Context<'_> {
         let mut reading = match class {
             Some(class) => self.read_class(class, hint),
             None if rules.refuse_unknown => Reading {
-                message: Some(format!("the state {word:?} is unknown to the dialect")),
+                message: Some(format!("the state {:?} is unknown to the dialect", shortened(&word))),
                 ..Reading::of(Observation::Transient { error: LookError::UnknownState, hint })
             },
             None => Reading::of(Observation::Running { hint }),
@@ -222,15 +231,13 @@ impl Context<'_> {
         reading
     }
 
-    /// 202: running, unless the body holds a terminal word; `Location` moves the poll URL.
+    /// 202: running, unless the body holds a terminal word.
     fn read_accepted(&self, hint: Option<Hint>) -> Reading {
         let told = self.read_state(hint);
-        let mut reading = match told.observation {
+        match told.observation {
             Observation::Transient { .. } => Reading::of(Observation::Running { hint }),
             _ => told,
-        };
-        reading.moved_to = header_text(self.headers, "location");
-        reading
+        }
     }
 
     fn read_class(&self, class: JobClass, hint: Option<Hint>) -> Reading {

@@ -185,6 +185,13 @@ impl File {
             Some(Unit::Milliseconds) => HintUnit::Milliseconds,
             Some(Unit::Seconds) | None => HintUnit::Seconds,
         };
+        if self.hints.unit.is_some() && self.hints.header.is_none() && self.hints.pointer.is_none() {
+            let problem = "a unit of nothing: give `hints.header` or `hints.pointer` beside it";
+            return Err(DialectError::new("hints.unit", problem));
+        }
+        if self.max_body == Some(0) {
+            return Err(DialectError::new("max_body", "no answer is that short: give the most bytes to be read"));
+        }
         let hint_header = header("hints.header", self.hints.header)?.map(|name| HintHeader { name, unit });
         Ok(Description {
             name: self.name,
@@ -210,8 +217,12 @@ impl CreateSection {
     fn check(self) -> Result<Create, DialectError> {
         let method = Method::from_bytes(self.method.as_bytes())
             .map_err(|_| DialectError::new("create.method", format!("`{}` is no HTTP method", self.method)))?;
-        if !self.path.starts_with('/') {
-            return Err(DialectError::new("create.path", "begin the path with `/`"));
+        if self.method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            let problem = format!("methods are written in capitals: `{}`", self.method.to_uppercase());
+            return Err(DialectError::new("create.method", problem));
+        }
+        if !self.path.starts_with('/') || self.path.contains(['{', '}']) {
+            return Err(DialectError::new("create.path", "write a path without placeholders, as in `/jobs`"));
         }
         let idempotency_header = header("create.idempotency_header", self.idempotency_header)?;
         Ok(Create { method, path: self.path, idempotency_header })
@@ -248,7 +259,7 @@ impl StateSection {
         if pointer.is_none() && statuses.is_empty() {
             return Err(DialectError::new("state", "say where the state is: give `pointer`, or `status`"));
         }
-        if pointer.is_some() != !words.is_empty() {
+        if pointer.is_some() == words.is_empty() {
             let problem = "a pointer needs words (`succeeded = [\"done\"]`), and words need a pointer";
             return Err(DialectError::new("state.pointer", problem));
         }
@@ -299,8 +310,9 @@ fn duration(key: &str, text: Option<String>) -> Result<Option<Duration>, Dialect
 
 fn pointer(key: &str, text: Option<String>) -> Result<Option<String>, DialectError> {
     match text {
-        Some(text) if !text.starts_with('/') => {
-            Err(DialectError::new(key, format!("write a JSON pointer (RFC 6901), as in `/{text}`")))
+        Some(text) if !text.starts_with('/') || text.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1'])) => {
+            let path = text.trim_start_matches(['$', '.', '/']).replace('.', "/").replace('~', "~0");
+            Err(DialectError::new(key, format!("write a JSON pointer (RFC 6901), as in `/{path}`")))
         }
         text => Ok(text),
     }
@@ -316,7 +328,7 @@ fn header(key: &str, name: Option<String>) -> Result<Option<HeaderName>, Dialect
 
 fn template(key: &str, text: &str) -> Result<Template, DialectError> {
     match text.split_once("{id}") {
-        Some((before, after)) if before.starts_with('/') && !after.contains("{id}") => {
+        Some((before, after)) if before.starts_with('/') && !format!("{before}{after}").contains(['{', '}']) => {
             Ok(Template { before: before.to_string(), after: after.to_string() })
         }
         _ => Err(DialectError::new(key, "write a path with one `{id}` in it, as in `/jobs/{id}`")),
@@ -325,6 +337,9 @@ fn template(key: &str, text: &str) -> Result<Template, DialectError> {
 
 fn base_url(key: &str, text: &str) -> Result<Url, DialectError> {
     match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err(DialectError::new(key, "leave user and password out of the address, and give them in a header"))
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(DialectError::new(key, format!("`{text}` is no http or https URL"))),
     }

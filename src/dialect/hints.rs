@@ -16,10 +16,10 @@
 
 use core::time::Duration;
 use std::time::SystemTime;
-use std::vec::Vec;
 
 use http::{HeaderMap, HeaderName};
 
+use super::rate_limit::{exhausted_for, reset};
 use crate::{Hint, Timestamp};
 
 /// Where a hint was found, the most binding first.
@@ -42,16 +42,16 @@ pub enum HintSource {
 
 /// A dialect's own header that carries a delay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HintHeader {
+pub(crate) struct HintHeader {
     /// The header's name.
-    pub name: HeaderName,
+    pub(crate) name: HeaderName,
     /// What its number counts.
-    pub unit: HintUnit,
+    pub(crate) unit: HintUnit,
 }
 
 /// What the number of a [`HintHeader`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HintUnit {
+pub(crate) enum HintUnit {
     /// Thousandths of a second.
     Milliseconds,
     /// Seconds.
@@ -99,23 +99,6 @@ pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::UNIX_EPOCH.saturating_add(since_epoch))
 }
 
-/// Whether `x-ratelimit-remaining: 0`, or another of its family, says that nothing remains.
-///
-/// This is what makes a 403 a throttle and not a refusal.
-pub(crate) fn nothing_remains(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| {
-        let known = FAMILIES.iter().any(|(remaining, _)| suffix(name, remaining).is_some());
-        known && is_zero(headers, name.as_str())
-    })
-}
-
-/// Whether the `RateLimit` structured field has an item with `r=0`.
-///
-/// A malformed field says nothing, and neither does one that a cache kept (`Age` above zero).
-pub(crate) fn rate_limit_exhausted(headers: &HeaderMap) -> bool {
-    rate_limit(headers).is_some_and(|quotas| quotas.iter().any(|quota| quota.remaining == 0))
-}
-
 /// The precedence.
 const RANKS: [HintSource; 6] = [
     HintSource::DialectHeader,
@@ -126,34 +109,8 @@ const RANKS: [HintSource; 6] = [
     HintSource::RateLimitReset,
 ];
 
-/// What remains of a quota, and when it is full again: prefixes, since what follows (`-requests`,
-/// `-tokens`) tells the quotas of one answer apart.
-const FAMILIES: [(&str, &str); 3] = [
-    // GitHub, OpenAI, Discord and most others.
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-    // X (Twitter).
-    ("x-rate-limit-remaining", "x-rate-limit-reset"),
-    // draft-ietf-httpapi-ratelimit-headers up to revision 06.
-    ("ratelimit-remaining", "ratelimit-reset"),
-];
-
-/// From here a reset is an epoch in seconds: as a delay it would be 31 years.
-const EPOCH_SECONDS: u64 = 1_000_000_000;
-/// From here a reset is an epoch in milliseconds: in seconds it would be the year 33658.
-const EPOCH_MILLIS: u64 = 1_000_000_000_000;
-const NANOS_PER_MILLI: u64 = 1_000_000;
-const NANOS_PER_SEC: u64 = 1_000_000_000;
-
-/// The units of a Go duration in nanoseconds; what is a prefix of another comes after it.
-const GO_UNITS: [(&str, u64); 7] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("ms", NANOS_PER_MILLI),
-    ("s", NANOS_PER_SEC),
-    ("m", 60 * NANOS_PER_SEC),
-    ("h", 3_600 * NANOS_PER_SEC),
-];
+pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
+pub(super) const NANOS_PER_SEC: u64 = 1_000_000_000;
 
 struct Answer<'a> {
     headers: &'a HeaderMap,
@@ -169,8 +126,8 @@ impl Answer<'_> {
             HintSource::RetryAfterMs => self.retry_after_ms(),
             HintSource::RetryAfter => self.retry_after(),
             HintSource::Body => self.body,
-            HintSource::RateLimit => self.rate_limit(),
-            HintSource::RateLimitReset => self.rate_limit_reset(),
+            HintSource::RateLimit => exhausted_for(self.headers),
+            HintSource::RateLimitReset => reset(self.headers, self.now),
         }
     }
 
@@ -186,100 +143,44 @@ impl Answer<'_> {
 
     fn retry_after(&self) -> Option<Duration> {
         first(self.headers, "retry-after", |text| {
-            parse_delay(text, HintUnit::Seconds).or_else(|| Some(self.until(parse_http_date(text)?)))
+            parse_delay(text, HintUnit::Seconds).or_else(|| Some(until(self.headers, parse_http_date(text)?, self.now)))
         })
-    }
-
-    fn rate_limit(&self) -> Option<Duration> {
-        let quotas = rate_limit(self.headers)?;
-        let exhausted = quotas.iter().filter(|quota| quota.remaining == 0);
-        exhausted.filter_map(|quota| quota.window).max().map(Duration::from_secs)
-    }
-
-    fn rate_limit_reset(&self) -> Option<Duration> {
-        let exhausted = |name: &HeaderName| {
-            FAMILIES.iter().any(|(remaining, reset)| {
-                let Some(suffix) = suffix(name, reset) else {
-                    return false;
-                };
-                // Discord tells one quota's reset twice: as `-reset`, an epoch, and as `-reset-after`.
-                let quota = suffix.strip_suffix("-after").unwrap_or(suffix);
-                is_zero(self.headers, &std::format!("{remaining}{quota}"))
-            })
-        };
-        let names = self.headers.keys().filter(|name| exhausted(name));
-        names.filter_map(|name| first(self.headers, name.as_str(), |text| self.reset(text))).max()
-    }
-
-    fn reset(&self, text: &str) -> Option<Duration> {
-        let Some(number) = Decimal::parse(text) else {
-            return go_duration(text);
-        };
-        let epoch = |unit| self.until(Timestamp::UNIX_EPOCH.saturating_add(number.times(unit)));
-        Some(match number.whole {
-            EPOCH_MILLIS.. => epoch(NANOS_PER_MILLI),
-            EPOCH_SECONDS.. => epoch(NANOS_PER_SEC),
-            _ => number.times(NANOS_PER_SEC),
-        })
-    }
-
-    fn until(&self, then: Timestamp) -> Duration {
-        let date = first(self.headers, "date", parse_http_date);
-        let server_now = date.map_or(self.now, |date| date.saturating_add(age(self.headers)));
-        then.saturating_since(server_now)
     }
 }
 
+/// How long it is until an instant of the server's clock.
+pub(super) fn until(headers: &HeaderMap, then: Timestamp, now: Timestamp) -> Duration {
+    let date = first(headers, "date", parse_http_date);
+    let server_now = date.map_or(now, |date| date.saturating_add(age(headers)));
+    then.saturating_since(server_now)
+}
+
 /// The first of a header's values that can be read.
-fn first<T>(headers: &HeaderMap, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+pub(super) fn first<T>(headers: &HeaderMap, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let values = headers.get_all(name).into_iter();
     // Not `to_str`, which refuses the micro sign of a Go duration.
     values.filter_map(|value| str::from_utf8(value.as_bytes()).ok()).find_map(read)
 }
 
-fn suffix<'a>(name: &'a HeaderName, prefix: &str) -> Option<&'a str> {
-    let suffix = name.as_str().strip_prefix(prefix)?;
-    (suffix.is_empty() || suffix.starts_with('-')).then_some(suffix)
-}
-
-fn is_zero(headers: &HeaderMap, name: &str) -> bool {
-    first(headers, name, Decimal::parse).is_some_and(|number| number == Decimal::default())
-}
-
-fn age(headers: &HeaderMap) -> Duration {
+pub(super) fn age(headers: &HeaderMap) -> Duration {
     first(headers, "age", |text| parse_delay(text, HintUnit::Seconds)).unwrap_or_default()
-}
-
-/// `1h2m3.5s`, `6m0s`, `250ms`: what Go's `Duration.String` writes, without a sign.
-fn go_duration(text: &str) -> Option<Duration> {
-    let (mut total, mut rest) = (Duration::ZERO, text.trim_ascii());
-    loop {
-        let (number, after) = Decimal::leading(rest)?;
-        let strip = |&(unit, nanos): &(&str, u64)| Some((after.strip_prefix(unit)?, nanos));
-        let (after, nanos) = GO_UNITS.iter().find_map(strip)?;
-        total = total.saturating_add(number.times(nanos));
-        if after.is_empty() {
-            return Some(total);
-        }
-        rest = after;
-    }
 }
 
 /// A number of the wire, without a float's rounding.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Decimal {
-    whole: u64,
-    billionths: u64,
+pub(super) struct Decimal {
+    pub(super) whole: u64,
+    pub(super) billionths: u64,
 }
 
 impl Decimal {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (number, rest) = Self::leading(text.trim_ascii())?;
         rest.is_empty().then_some(number)
     }
 
     /// The number at the start of a text, and what follows it.
-    fn leading(text: &str) -> Option<(Self, &str)> {
+    pub(super) fn leading(text: &str) -> Option<(Self, &str)> {
         let (digits, mut rest) = split_digits(text)?;
         let append = |sum: u64, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
         let whole = digits.bytes().fold(0, append);
@@ -293,7 +194,7 @@ impl Decimal {
     }
 
     /// So many units of so many nanoseconds each.
-    fn times(self, unit: u64) -> Duration {
+    pub(super) fn times(self, unit: u64) -> Duration {
         let (unit, second) = (u128::from(unit), u128::from(NANOS_PER_SEC));
         let nanos = u128::from(self.whole) * unit + u128::from(self.billionths) * unit / second;
         match (u64::try_from(nanos / second), u32::try_from(nanos % second)) {
@@ -308,121 +209,9 @@ fn split_digits(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// An item of the `RateLimit` field.
-struct Quota {
-    remaining: u64,
-    window: Option<u64>,
-}
-
-/// The items of all `RateLimit` lines, unless one is malformed (then the whole field is to be ignored) or
-/// the answer was kept by a cache.
-fn rate_limit(headers: &HeaderMap) -> Option<Vec<Quota>> {
-    if age(headers) > Duration::ZERO {
-        return None;
-    }
-    let is_blank = |c| c == b' ' || c == b'\t';
-    let mut quotas = Vec::new();
-    for line in headers.get_all("ratelimit") {
-        let mut list = List(line.as_bytes().trim_ascii());
-        while !list.0.is_empty() {
-            quotas.push(list.quota()?);
-            list.take_while(is_blank);
-            if list.eat(b',').is_some() {
-                list.take_while(is_blank);
-                // A comma promises another item.
-                list.0.first()?;
-            } else if !list.0.is_empty() {
-                return None;
-            }
-        }
-    }
-    Some(quotas)
-}
-
-/// What is left of a structured list (RFC 9651 §4.2.1), as far as `RateLimit` has use for it: without inner
-/// lists and display strings, and without a limit to the digits of a parameter that nobody reads.
-struct List<'a>(&'a [u8]);
-
-impl<'a> List<'a> {
-    /// `"name";r=0;t=30`. The draft requires `r`; parameters unknown to us are comments, and of a repeated
-    /// one the last counts.
-    fn quota(&mut self) -> Option<Quota> {
-        self.bare_item()?;
-        let (mut remaining, mut window) = (None, None);
-        while self.eat(b';').is_some() {
-            self.take_while(|c| c == b' ');
-            let key = self.take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-.*".contains(&c));
-            key.first().filter(|c| c.is_ascii_lowercase() || **c == b'*')?;
-            // A parameter without a value is a true one.
-            let value = if self.eat(b'=').is_some() { self.bare_item()? } else { b"?1" };
-            match key {
-                b"r" => remaining = Some(count(value)?),
-                b"t" => window = Some(count(value)?),
-                _ => {}
-            }
-        }
-        Some(Quota { remaining: remaining?, window })
-    }
-
-    /// One value as it is written, quotes included.
-    fn bare_item(&mut self) -> Option<&'a [u8]> {
-        let before = self.0;
-        match self.next()? {
-            b'"' => loop {
-                match self.next()? {
-                    b'"' => break,
-                    b'\\' => {
-                        self.next().filter(|c| b"\"\\".contains(c))?;
-                    }
-                    b' '..=b'~' => {}
-                    _ => return None,
-                }
-            },
-            b'-' | b'@' | b'0'..=b'9' => {
-                self.take_while(|c| c.is_ascii_digit() || c == b'.');
-            }
-            b'?' => {
-                self.next().filter(|c| b"01".contains(c))?;
-            }
-            b':' => {
-                self.take_while(|c| c.is_ascii_alphanumeric() || b"+/=".contains(&c));
-                self.eat(b':')?;
-            }
-            b'*' | b'A'..=b'Z' | b'a'..=b'z' => {
-                self.take_while(|c| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&c));
-            }
-            _ => return None,
-        }
-        before.get(..before.len().saturating_sub(self.0.len()))
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(first)
-    }
-
-    fn eat(&mut self, byte: u8) -> Option<()> {
-        self.0 = self.0.strip_prefix(&[byte])?;
-        Some(())
-    }
-
-    fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self.0.iter().position(|&c| !accept(c)).unwrap_or(self.0.len());
-        let (taken, rest) = self.0.split_at(end);
-        self.0 = rest;
-        taken
-    }
-}
-
-/// A whole number that is not negative; RFC 9651 §3.3.1 allows 15 digits.
-fn count(item: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(item).ok().filter(|digits| digits.len() <= 15)?;
-    digits.parse().ok()
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::rate_limit::nothing_remains;
     use super::HintSource::*;
     use super::*;
     use http::HeaderValue;
@@ -432,7 +221,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000 * NANOS_PER_SEC);
 
     /// `Name: value` lines, as on the wire.
-    fn parse(lines: &[&str]) -> HeaderMap {
+    pub(in super::super) fn parse(lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in lines {
             let (name, value) = line.split_once(": ").unwrap();
@@ -560,27 +349,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_remains() {
-        let rows: &[(&[&str], bool, bool)] = &[
-            (&["x-ratelimit-remaining: 0"], true, false),
-            (&["x-ratelimit-remaining: 1"], false, false),
-            (&["x-ratelimit-remaining: -1"], false, false),
-            (&["x-ratelimit-remaining: "], false, false),
-            (&["x-ratelimit-remaining-tokens: 0"], true, false),
-            (&["x-ratelimit-remainings: 0"], false, false),
-            (&["RateLimit: a;r=0"], false, true),
-            (&["RateLimit: a;r=1"], false, false),
-            (&["RateLimit: a;r=0", "Age: 5"], false, false),
-            (&["RateLimit: a;r=0;"], false, false),
-        ];
-        for (lines, remaining, structured) in rows {
-            let headers = parse(lines);
-            assert_eq!(nothing_remains(&headers), *remaining, "{lines:?}");
-            assert_eq!(rate_limit_exhausted(&headers), *structured, "{lines:?}");
-        }
-    }
-
     #[rustfmt::skip]
     const NAMES: [&str; 13] = [
         "openai-poll-after-ms", "retry-after-ms", "x-ms-retry-after-ms", "retry-after", "ratelimit", "age", "date",
@@ -613,7 +381,6 @@ mod tests {
             let own = HintHeader { name: HeaderName::from_static(NAMES[0]), unit: HintUnit::Seconds };
             read_hint(&headers, Some(&own), None, Timestamp::from_nanos(now));
             nothing_remains(&headers);
-            rate_limit_exhausted(&headers);
         }
 
         #[test]
@@ -621,7 +388,6 @@ mod tests {
             parse_delay(&text, HintUnit::Milliseconds);
             parse_delay(&text, HintUnit::Seconds);
             parse_http_date(&text);
-            go_duration(&text);
         }
 
         #[test]

@@ -6,8 +6,10 @@
 mod classify;
 mod file;
 mod hints;
+mod rate_limit;
 
 use core::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::vec::Vec;
 
@@ -17,10 +19,14 @@ use serde_json::Value;
 pub use classify::Reading;
 pub(crate) use classify::{Answer, header_text, without_query};
 pub use file::DialectError;
+pub use hints::HintSource;
 pub(crate) use hints::parse_http_date;
-pub use hints::{HintHeader, HintSource, HintUnit};
+pub(crate) use hints::{HintHeader, HintUnit};
 
 use crate::policy::PolicyBuilder;
+
+/// The most bytes that are kept of a backend's word or message; a body may be megabytes of one.
+const LONGEST_TEXT: usize = 1_000;
 
 /// The presets, in the order in which they are listed.
 const PRESETS: [(&str, &str); 1] = [("tracker", include_str!("presets/tracker.toml"))];
@@ -91,6 +97,7 @@ pub(crate) struct StateRules {
 
 impl Dialect {
     /// The preset of this name.
+    #[allow(clippy::missing_panics_doc)] // that presets are well-formed is tested
     pub fn preset(name: &str) -> Option<Self> {
         let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
         Some(Self::from_toml(text).expect("presets are well-formed, as a test shows"))
@@ -102,6 +109,7 @@ impl Dialect {
     }
 
     /// The status tracker: the system that jobwatch was born from, and what `jobwatch simulate` speaks.
+    #[allow(clippy::missing_panics_doc)] // that it is a preset is tested
     pub fn tracker() -> Self {
         Self::preset("tracker").expect("it is a preset")
     }
@@ -163,6 +171,15 @@ impl fmt::Debug for Dialect {
 /// The value at a JSON pointer, with `null` as absent.
 pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     value.pointer(pointer).filter(|value| !value.is_null())
+}
+
+/// The beginning of a text that is too long to be kept.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST_TEXT {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    Cow::Owned(format!("{}…", &text[..end]))
 }
 
 /// A word or an id as text: strings as they are, numbers and booleans as written.

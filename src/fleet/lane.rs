@@ -40,7 +40,7 @@ impl Lane {
         if let Some(time) = taken.cool_down.filter(|time| *time <= LONGEST_CREDIBLE_HINT) {
             self.cool_until = self.cool_until.max(now.saturating_add(time.min(longest)));
             self.probing = true;
-        } else if sent_at >= self.cool_until && !taken.throttled {
+        } else if sent_at >= self.cool_until && taken.answered {
             self.probing = false;
         }
     }

@@ -47,6 +47,8 @@ pub struct Fleet {
     events: VecDeque<FleetEvent>,
     stats: Stats,
     rng: ChaCha8Rng,
+    /// The greatest instant ever handed in.
+    latest: Timestamp,
 }
 
 /// Names one job of a fleet; never reused for another.
@@ -73,6 +75,7 @@ impl RequestId {
 /// What the driver of a [`Fleet`] must do next.
 #[derive(Debug)]
 #[must_use = "an action that is not carried out delays a job"]
+#[allow(clippy::large_enum_variant)] // lives on the stack, until it is carried out
 pub enum FleetAction {
     /// Send this request, without waiting for the answer before polling on. Follow no redirect.
     Send {
@@ -153,6 +156,7 @@ impl Fleet {
             events: VecDeque::new(),
             stats: Stats::default(),
             rng: ChaCha8Rng::from_rng(rng),
+            latest: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -180,6 +184,7 @@ impl Fleet {
 
     /// Starts to wait for a job.
     pub fn insert(&mut self, job: JobRef, now: Timestamp) -> JobHandle {
+        let now = self.advance(now);
         let job = Job::new(job, &self.policy, &PolicySchedule, now, &mut self.rng);
         self.add(job, now)
     }
@@ -189,6 +194,7 @@ impl Fleet {
     /// # Errors
     /// The snapshot is of a newer version, or damaged.
     pub fn resume(&mut self, snapshot: JobSnapshot, now: Timestamp) -> Result<JobHandle, SnapshotError> {
+        let now = self.advance(now);
         let job = snapshot.restore(&self.policy, now)?;
         Ok(self.add(job, now))
     }
@@ -205,10 +211,16 @@ impl Fleet {
 
     /// The jobs whose wait has not ended, in no particular order.
     pub fn jobs(&self) -> impl Iterator<Item = (JobHandle, &JobRef)> {
-        self.slots.iter().enumerate().filter_map(|(slot, kept)| {
-            let handle = JobHandle { slot: slot as u32, generation: kept.generation };
+        (0..).zip(&self.slots).filter_map(|(slot, kept)| {
+            let handle = JobHandle { slot, generation: kept.generation };
             kept.entry.as_ref().map(|entry| (handle, &entry.job.job))
         })
+    }
+
+    /// The job behind a handle; `None` once its wait has ended.
+    pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
+        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
+        slot.entry.as_ref().map(|entry| &entry.job.job)
     }
 
     /// A job as a value that can be stored and taken up again; `None` once its wait has ended.
@@ -219,18 +231,29 @@ impl Fleet {
 
     /// Something outside says "look now" at this job. Tells whether the job is there.
     pub fn wake(&mut self, handle: JobHandle, now: Timestamp) -> bool {
-        let policy = Arc::clone(&self.policy);
+        let (policy, now) = (Arc::clone(&self.policy), self.advance(now));
         let Some(entry) = self.entry(handle) else { return false };
+        // An attempt whose time is over must not hear of later instants first: it may have been the last before the
+        // deadline, and then the final look is still to come.
+        let failed = entry.job.failed_requests();
+        entry.job.expire(&policy, &PolicySchedule, now);
         entry.job.poller.note_wake(&policy, now);
-        self.settle(handle.slot, now);
+        let failed = entry.job.failed_requests() - failed;
+        // A job in line keeps its place.
+        let in_line = entry.queue != Queue::None;
+        self.stats.failed_requests += u64::from(failed);
+        if !in_line {
+            self.settle(handle.slot);
+        }
         true
     }
 
     /// Ends the wait for a job, which is told as an event. The job itself goes on. Tells whether the job was there.
     pub fn stop(&mut self, handle: JobHandle, now: Timestamp) -> bool {
+        let now = self.advance(now);
         let Some(entry) = self.entry(handle) else { return false };
         let _ = entry.job.poller.stop(now);
-        self.settle(handle.slot, now);
+        self.settle(handle.slot);
         true
     }
 
@@ -244,8 +267,9 @@ impl Fleet {
 
     /// What to do at this instant.
     pub fn poll(&mut self, now: Timestamp) -> FleetAction {
+        let now = self.advance(now);
         self.run_timers(now);
-        while let Some(slot) = self.hops.pop_front() {
+        while let Some(slot) = self.next_hop(now) {
             if let Some(action) = self.step(slot, now) {
                 return action;
             }
@@ -263,6 +287,7 @@ impl Fleet {
 
     /// Takes an answer; one that is late, repeated or not ours changes nothing.
     pub fn handle_response<B: AsRef<[u8]>>(&mut self, now: Timestamp, id: RequestId, response: &Response<B>) {
+        let now = self.advance(now);
         let (backend, policy, proven) = (Arc::clone(&self.backend), Arc::clone(&self.policy), self.lane.proven);
         let Some(entry) = self.entry(id.handle) else { return };
         let sent_at = entry.sent_at;
@@ -285,11 +310,12 @@ impl Fleet {
         if hop {
             self.hops.push_back(id.handle.slot);
         }
-        self.settle(id.handle.slot, now);
+        self.settle(id.handle.slot);
     }
 
     /// Takes the news that no answer will come.
     pub fn handle_error(&mut self, now: Timestamp, id: RequestId, error: &TransportError) {
+        let now = self.advance(now);
         let (policy, proven) = (Arc::clone(&self.policy), self.lane.proven);
         let Some(entry) = self.entry(id.handle) else { return };
         if proven {
@@ -297,7 +323,7 @@ impl Fleet {
         }
         if entry.job.handle_error(&policy, &PolicySchedule, now, id.hop, error).is_some() {
             self.stats.failed_requests += 1;
-            self.settle(id.handle.slot, now);
+            self.settle(id.handle.slot);
         }
     }
 
@@ -311,22 +337,25 @@ impl Fleet {
         &self.stats
     }
 
+    /// The one place where time comes in: it never goes backwards.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
     fn add(&mut self, job: Job, now: Timestamp) -> JobHandle {
         let entry = Entry { job, queue: Queue::None, in_flight: false, sent_at: now };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize].entry = Some(entry);
-                slot
-            }
-            None => {
-                let slot = u32::try_from(self.slots.len()).expect("four thousand million jobs do not fit into memory");
-                self.slots.push(Slot { generation: 0, entry: Some(entry) });
-                slot
-            }
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize].entry = Some(entry);
+            slot
+        } else {
+            let slot = u32::try_from(self.slots.len()).expect("four thousand million jobs do not fit into memory");
+            self.slots.push(Slot { generation: 0, entry: Some(entry) });
+            slot
         };
         self.jobs += 1;
         let generation = self.slots[slot as usize].generation;
-        self.settle(slot, now);
+        self.settle(slot);
         JobHandle { slot, generation }
     }
 
@@ -337,25 +366,29 @@ impl Fleet {
 
     /// Lets every timer fire that is due: requests in flight expire, waiting jobs get in line.
     fn run_timers(&mut self, now: Timestamp) {
+        let policy = Arc::clone(&self.policy);
         while let Some(slot) = self.timers.pop_due(now) {
-            let policy = Arc::clone(&self.policy);
             let Some(entry) = self.slots[slot as usize].entry.as_mut() else { continue };
-            let poller = &mut entry.job.poller;
-            if poller.in_flight().is_some() {
-                // Only an expiry can be due, or the clock of the timers was too early.
-                self.step(slot, now);
+            if entry.job.poller.in_flight().is_some() {
+                // Taken back without a look in its place, which would need room and might fall into a cool-down.
+                let failed = entry.job.failed_requests();
+                entry.job.expire(&policy, &PolicySchedule, now);
+                self.stats.failed_requests += u64::from(entry.job.failed_requests() - failed);
+                self.settle(slot);
                 continue;
             }
-            if poller.ended().is_some() || poller.end_overdue(&policy, now) {
-                self.settle(slot, now);
+            let in_last_line = entry.queue == Queue::Urgent;
+            if entry.job.poller.ended().is_some() || (in_last_line && entry.job.poller.end_overdue(&policy, now)) {
+                self.settle(slot);
                 continue;
             }
-            let deadline = policy.total_timeout().map(|timeout| poller.started().saturating_add(timeout));
-            match deadline {
+            let started = entry.job.poller.started();
+            match policy.total_timeout().map(|timeout| started.saturating_add(timeout)) {
                 Some(deadline) if now >= deadline => {
                     entry.queue = Queue::Urgent;
                     self.urgent.push_back(slot);
-                    self.timers.set(slot, deadline.saturating_add(policy.final_grace()));
+                    // However late the driver is, a final look has this long to find room.
+                    self.timers.set(slot, now.saturating_add(policy.final_grace()));
                 }
                 deadline => {
                     entry.queue = Queue::Ready;
@@ -363,6 +396,25 @@ impl Fleet {
                     if let Some(deadline) = deadline {
                         self.timers.set(slot, deadline);
                     }
+                }
+            }
+        }
+    }
+
+    /// Takes the next job that has a redirect to follow, which needs no place beside the one that it has. While the
+    /// lane cools down, nothing is followed.
+    fn next_hop(&mut self, now: Timestamp) -> Option<u32> {
+        loop {
+            let slot = self.hops.pop_front()?;
+            // The job may have ended since, and the slot may be another's.
+            let Some(entry) = self.slots[slot as usize].entry.as_mut().filter(|entry| entry.job.has_hop()) else {
+                continue;
+            };
+            match self.lane.cooling(now) {
+                None => return Some(slot),
+                Some(until) => {
+                    entry.job.put_off(&self.policy, now, until);
+                    self.settle(slot);
                 }
             }
         }
@@ -387,7 +439,7 @@ impl Fleet {
                 None => return Some(slot),
                 Some(until) => {
                     entry.job.poller.hold(&self.policy, now, until);
-                    self.settle(slot, now);
+                    self.settle(slot);
                 }
             }
         }
@@ -412,12 +464,12 @@ impl Fleet {
             }
             JobStep::Sleep { .. } | JobStep::Ended(_) => None,
         };
-        self.settle(slot, now);
+        self.settle(slot);
         action
     }
 
     /// Brings places, timers and events in line with what a job has become.
-    fn settle(&mut self, slot: u32, now: Timestamp) {
+    fn settle(&mut self, slot: u32) {
         let Some(entry) = self.slots[slot as usize].entry.as_mut() else { return };
         let in_flight = entry.job.poller.in_flight().is_some();
         if in_flight != entry.in_flight {
@@ -425,14 +477,14 @@ impl Fleet {
             self.lane.in_flight = if in_flight { self.lane.in_flight + 1 } else { self.lane.in_flight - 1 };
         }
         if let Some(ended) = entry.job.poller.ended() {
-            self.finish(slot, ended, now);
+            self.finish(slot, ended);
         } else if let Some(due) = entry.job.poller.due() {
             entry.queue = Queue::None;
             self.timers.set(slot, due);
         }
     }
 
-    fn finish(&mut self, slot: u32, ended: Ended, now: Timestamp) {
+    fn finish(&mut self, slot: u32, ended: Ended) {
         let kept = &mut self.slots[slot as usize];
         let Some(entry) = kept.entry.take() else { return };
         let handle = JobHandle { slot, generation: kept.generation };
@@ -443,7 +495,7 @@ impl Fleet {
         }
         self.timers.clear(slot);
         self.jobs -= 1;
-        let finished = Box::new(entry.job.into_finished(ended, now));
+        let finished = Box::new(entry.job.into_finished(ended));
         self.stats.note_finished(&finished);
         self.events.push_back(FleetEvent::Finished { handle, finished });
     }

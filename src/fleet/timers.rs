@@ -1,10 +1,13 @@
-//! When each job is to be stepped next: a heap with lazy deletion.
+//! When each job is to be stepped next: a heap with lazy deletion, swept before leftovers outnumber the timers.
 
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::vec::Vec;
 
 use crate::Timestamp;
+
+/// So many leftovers are not worth a sweep.
+const LEFTOVERS: usize = 64;
 
 /// One timer for each slot at the most.
 #[derive(Debug, Default)]
@@ -24,6 +27,9 @@ impl Timers {
         if self.due[index] != Some(at) {
             self.due[index] = Some(at);
             self.heap.push(Reverse((at, slot)));
+            if self.heap.len() > 2 * self.due.len() + LEFTOVERS {
+                self.sweep();
+            }
         }
     }
 
@@ -50,5 +56,28 @@ impl Timers {
             self.heap.pop();
         }
         None
+    }
+
+    fn sweep(&mut self) {
+        let timers = (0..).zip(&self.due).filter_map(|(slot, due)| Some(Reverse(((*due)?, slot))));
+        self.heap = timers.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_are_swept_and_no_timer_is_lost() {
+        let mut timers = Timers::default();
+        for round in 0..10_000 {
+            for slot in 0..10 {
+                timers.set(slot, Timestamp::from_nanos(1_000_000 - round * 10 - u64::from(slot)));
+            }
+        }
+        assert!(timers.heap.len() <= 2 * 10 + LEFTOVERS);
+        let order = std::iter::from_fn(|| timers.pop_due(Timestamp::MAX)).collect::<Vec<_>>();
+        assert_eq!(order, (0..10).rev().collect::<Vec<_>>());
     }
 }

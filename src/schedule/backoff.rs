@@ -4,6 +4,7 @@
 ///
 /// The power is taken by squaring in IEEE 754 doubles, whose products are the same on every machine; what exceeds `max`,
 /// infinity included, is `max` before anything is converted to an integer.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn ceiling(min: u64, max: u64, factor: f64, n: u32) -> u64 {
     let mut power = 1.0_f64;
     let (mut base, mut exponent) = (factor, n);

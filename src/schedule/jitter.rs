@@ -46,7 +46,7 @@ impl Jitter {
 
 /// The value in `[lo, hi]` that belongs to this seed and attempt, and to no earlier draw.
 ///
-/// Part of the semver promise: ChaCha8 seeded with `seed_from_u64`, stream = attempt, first `u64`, mapped to the range
+/// Part of the semver promise: `ChaCha8` seeded with `seed_from_u64`, stream = attempt, first `u64`, mapped to the range
 /// by widening multiplication.
 pub(crate) fn draw(seed: u64, attempt: u32, lo: u64, hi: u64) -> u64 {
     if lo >= hi {

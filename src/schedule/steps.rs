@@ -26,6 +26,7 @@ impl Steps {
         if steps.is_empty() || steps.len() > Self::MAX {
             return Err(StepsError::Count);
         }
+        let len = u8::try_from(steps.len()).map_err(|_| StepsError::Count)?;
         let mut kept = [(0, 0); Self::MAX];
         for (index, &(gap, age)) in steps.iter().enumerate() {
             let (gap, age) = (nanos(gap), nanos(age));
@@ -40,7 +41,7 @@ impl Steps {
             }
             kept[index] = (age, gap);
         }
-        Ok(Self { steps: kept, len: steps.len() as u8 })
+        Ok(Self { steps: kept, len })
     }
 
     /// The gap at an age, in nanoseconds.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use jobwatch::{Finished, Fleet, FleetAction, FleetEvent, JobRef, LookError, Policy, Stats, Timestamp, TransportError};
+use jobwatch::{Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, LookError, Policy, Stats, Timestamp, TransportError};
 
 use crate::client::Shared;
 use crate::workers::{Message, Workers};
@@ -91,6 +91,11 @@ impl WaitAll {
                 }
             }
         }
+    }
+
+    /// The job behind a handle; `None` once its wait has ended.
+    pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
+        self.fleet.job(handle)
     }
 
     /// Jobs whose wait has not ended.

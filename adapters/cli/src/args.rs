@@ -1,0 +1,344 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use jobwatch::{FirstLook, Jitter, Policy, PolicyBuilder, PolicyError, Spacing, Steps};
+use jobwatch_simulator::{Api, Durations, Faults};
+
+/// Waits for long-running jobs on remote backends, with as few requests and as little delay as can be had.
+#[derive(Debug, Parser)]
+#[command(name = "jobwatch", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Try it, in two terminals:
+  jobwatch simulate --speed 10
+  jobwatch submit --api tracker --base-url http://127.0.0.1:5000 --count 60 |
+    jobwatch wait --api tracker --base-url http://127.0.0.1:5000 -
+
+Exit status:
+  0 all jobs succeeded, or there were none     1 a job failed, was cancelled or lost
+  2 wrong usage, or an unreadable file         3 credentials refused
+  4 an end is unknown: jobs may still run      5 local trouble
+  130, 143 interrupted; the jobs go on";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create jobs and print their ids, one a line, each as soon as it is known
+    Submit(SubmitArgs),
+    /// Wait for jobs to end and print each outcome as it comes: ID, OUTCOME, DETAIL
+    Wait(WaitArgs),
+    /// Look once at each job
+    Status(StatusArgs),
+    /// Run a job backend to try things against
+    Simulate(SimulateArgs),
+}
+
+/// Which backend, and how to speak to it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Backend")]
+pub(crate) struct BackendArgs {
+    /// How the backend speaks: the name of a preset (tracker), or a dialect file of your own
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) api: String,
+    /// Where the backend is, for example http://127.0.0.1:5000
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// A header for every request; `${env:NAME}` in its value stands for an environment variable, and @FILE for a file
+    /// with one header a line
+    #[arg(long = "header", short = 'H', value_name = "'K: V'|@FILE")]
+    pub(crate) headers: Vec<String>,
+    /// The largest answer that is accepted, in bytes [default: the dialect's, usually 16777216]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_body: Option<u64>,
+}
+
+/// When to ask, and for how long. A flag given here wins over the dialect's default.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Policy (durations are written 500ms, 30s, 5m, 1h30m)")]
+pub(crate) struct PolicyArgs {
+    /// How looks are spaced: exponential, constant (every --min-delay), or by the job's age as in steps:30s@0,60s@3m
+    /// [default: exponential]
+    #[arg(long, value_name = "SCHEDULE", value_parser = parse_schedule)]
+    schedule: Option<ScheduleArg>,
+    /// Wait this long before the first look [default: none]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    initial_delay: Option<Duration>,
+    /// The shortest time from an answer to the next look [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    min_delay: Option<Duration>,
+    /// The longest time from an answer to the next look, unless the server asks for more [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_delay: Option<Duration>,
+    /// How fast the exponential schedule grows, at least 1 [default: 1.5]
+    #[arg(long, value_name = "NUMBER")]
+    factor: Option<f64>,
+    /// How much of a wait is left to chance [default: equal for exponential, none for the others]
+    #[arg(long, value_name = "KIND", value_enum)]
+    jitter: Option<JitterArg>,
+    /// The time limit of each job's wait; at its end comes one final look [default: 60m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// The time limit of one look [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    attempt_timeout: Option<Duration>,
+    /// Give a job up after so many failed looks in a row [default: 5 before the backend's first good answer, then 15
+    /// minutes of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_failures: Option<u32>,
+    /// The most looks at each job [default: no limit but time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_polls: Option<u32>,
+    /// The longest Retry-After that is followed in full [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_retry_after: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    /// The request's body: JSON, @FILE, or - for standard input [default: none]
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) body: Option<String>,
+    /// How many jobs to create, one request each
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) count: u32,
+    /// The time limit of one request [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// The most requests in flight at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) concurrency: u32,
+    /// Stop waiting for whatever is left after this time; the jobs go on
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) overall_timeout: Option<Duration>,
+    /// Print one JSON object a line, then a summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing on standard error but what went wrong
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Ids or poll URLs of jobs; - reads them from standard input, one a line
+    #[arg(value_name = "ID|URL", required = true)]
+    pub(crate) ids: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    /// The time limit of one look [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// The most requests in flight at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) concurrency: u32,
+    /// Print one JSON object a line, then a summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ids or poll URLs of jobs; - reads them from standard input, one a line
+    #[arg(value_name = "ID|URL", required = true)]
+    pub(crate) ids: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: SocketAddr,
+    /// Which API to speak
+    #[arg(long, value_name = "NAME", default_value_t = Api::Tracker)]
+    pub(crate) api: Api,
+    /// How long jobs take, in seconds: uniform:20..40, lognormal:MEDIAN,SIGMA, exponential:MEAN, pareto:SHAPE,SCALE,
+    /// constant:5, list:5,2,9, or file:PATH with one duration a line
+    #[arg(long, value_name = "SPEC", default_value_t = Durations::default())]
+    pub(crate) duration: Durations,
+    /// The chance that a job fails, 0 to 1
+    #[arg(long, value_name = "CHANCE", default_value_t = 0.1)]
+    pub(crate) fail_rate: f64,
+    /// The chance that a status request is answered with an error, a reset, a page of HTML …; as in 0.25, or
+    /// 0.25:throttle,reset for certain kinds [default: 0]
+    #[arg(long, value_name = "CHANCE[:KINDS]")]
+    pub(crate) faults: Option<Faults>,
+    /// Repeat an answer for this long, as a caching server does [default: not at all]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) cache: Option<Duration>,
+    /// Simulated seconds for each real one
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) speed: f64,
+    /// The same seed makes the same jobs and faults [default: from the system]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ScheduleArg {
+    Exponential,
+    Constant,
+    Steps(Steps),
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum JitterArg {
+    /// No chance at all
+    None,
+    /// Anything from the minimum delay to the whole wait
+    Full,
+    /// From half of the wait to the whole
+    Equal,
+    /// From the minimum delay to three times the previous wait
+    Decorrelated,
+}
+
+impl PolicyArgs {
+    /// No flag but this one.
+    pub(crate) fn with_attempt_timeout(attempt_timeout: Option<Duration>) -> Self {
+        Self { attempt_timeout, ..Self::default() }
+    }
+
+    /// The dialect's policy with what was given instead of it.
+    pub(crate) fn apply(&self, defaults: PolicyBuilder) -> Result<Policy, PolicyError> {
+        let mut set = defaults;
+        if let Some(schedule) = self.schedule {
+            set = set.with_spacing(match schedule {
+                ScheduleArg::Exponential => Spacing::default(),
+                ScheduleArg::Constant => Spacing::Constant,
+                ScheduleArg::Steps(steps) => Spacing::Steps(steps),
+            });
+        }
+        if let Some(factor) = self.factor {
+            set = set.with_factor(factor);
+        }
+        if let Some(jitter) = self.jitter {
+            set = set.with_jitter(match jitter {
+                JitterArg::None => Jitter::None,
+                JitterArg::Full => Jitter::Full,
+                JitterArg::Equal => Jitter::Equal,
+                JitterArg::Decorrelated => Jitter::Decorrelated,
+            });
+        }
+        if let Some(delay) = self.initial_delay {
+            set = set.with_first_look(FirstLook::After(delay));
+        }
+        set = self.apply_delays(set)?;
+        if let Some(timeout) = self.timeout {
+            set = set.with_total_timeout(timeout);
+        }
+        if let Some(timeout) = self.attempt_timeout {
+            set = set.with_attempt_timeout(timeout);
+        }
+        if let Some(failures) = self.max_failures {
+            set = set.with_max_consecutive_failures(failures);
+        }
+        if let Some(polls) = self.max_polls {
+            set = set.with_max_polls(polls);
+        }
+        if let Some(longest) = self.max_retry_after {
+            set = set.with_max_retry_after(longest);
+        }
+        set.build()
+    }
+
+    /// A bound that is given moves a default that would contradict it; two that are given must agree.
+    fn apply_delays(&self, set: PolicyBuilder) -> Result<PolicyBuilder, PolicyError> {
+        let defaults = set.clone().build()?;
+        let (min, max) = (defaults.min_delay(), defaults.max_delay());
+        let (min, max) = match (self.min_delay, self.max_delay) {
+            (None, None) => (min, max),
+            (Some(min), None) => (min, max.map(|max| max.max(min))),
+            (None, Some(max)) => (min.min(max), Some(max)),
+            (Some(min), Some(max)) => (min, Some(max)),
+        };
+        let set = set.with_min_delay(min);
+        Ok(max.map_or(set.clone(), |max| set.with_max_delay(max)))
+    }
+
+    /// `--factor` speaks of the exponential schedule alone.
+    pub(crate) fn contradiction(&self) -> Option<&'static str> {
+        let other = !matches!(self.schedule, None | Some(ScheduleArg::Exponential));
+        (other && self.factor.is_some()).then_some("--factor has no effect on this --schedule; leave one of them out")
+    }
+}
+
+/// `500ms`, `30s`, `1h30m`; a bare `0` too.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as in 500ms, 30s or 1h30m"))
+}
+
+fn parse_schedule(text: &str) -> Result<ScheduleArg, String> {
+    match text.split_once(':') {
+        None if text == "exponential" => Ok(ScheduleArg::Exponential),
+        None if text == "constant" => Ok(ScheduleArg::Constant),
+        Some(("steps", steps)) => parse_steps(steps).map(ScheduleArg::Steps),
+        _ => Err("write exponential, constant, or steps as in steps:30s@0,60s@3m".to_owned()),
+    }
+}
+
+fn parse_steps(text: &str) -> Result<Steps, String> {
+    let step = |step: &str| {
+        let (gap, age) = step.split_once('@').ok_or_else(|| format!("write `{step}` as GAP@AGE, as in 30s@0"))?;
+        Ok::<_, String>((parse_duration(gap)?, parse_duration(age)?))
+    };
+    let steps = text.split(',').map(step).collect::<Result<Vec<_>, _>>()?;
+    Steps::new(&steps).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bound_that_is_given_moves_a_default_in_its_way() {
+        let policy = |min: Option<u64>, max: Option<u64>| {
+            let args = PolicyArgs {
+                min_delay: min.map(Duration::from_millis),
+                max_delay: max.map(Duration::from_millis),
+                ..PolicyArgs::default()
+            };
+            args.apply(Policy::builder()).map(|policy| (policy.min_delay(), policy.max_delay()))
+        };
+        let millis = Duration::from_millis;
+        assert_eq!(policy(None, Some(200)), Ok((millis(200), Some(millis(200)))));
+        assert_eq!(policy(Some(90_000), None), Ok((millis(90_000), Some(millis(90_000)))));
+        assert!(matches!(policy(Some(2), Some(1)), Err(PolicyError::DelaysCrossed { .. })));
+    }
+
+    #[test]
+    fn schedules_are_read_as_documented() {
+        assert_eq!(parse_schedule("constant"), Ok(ScheduleArg::Constant));
+        let guide = parse_schedule("steps:30s@0,60s@3m").unwrap();
+        let secs = Duration::from_secs;
+        let expected = Steps::new(&[(secs(30), secs(0)), (secs(60), secs(180))]).unwrap();
+        assert_eq!(guide, ScheduleArg::Steps(expected));
+        for wrong in ["", "linear", "steps", "steps:", "steps:30s", "steps:30s@1s", "steps:0s@0", "constant:5s"] {
+            assert!(parse_schedule(wrong).is_err(), "{wrong:?} was accepted");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `jobwatch wait` and `jobwatch status`.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use jobwatch::{FleetEvent, JobRef, Stats, Status};
+use jobwatch_ureq::{Stopper, WaitAll};
+
+use crate::args::{BackendArgs, PolicyArgs, StatusArgs, WaitArgs};
+use crate::failure::{ExitStatus, Failure};
+use crate::interrupt::Interrupt;
+use crate::report::{Report, Summary, one_line};
+use crate::target;
+
+/// Ids named in the command that goes on; with more, a file of ids is of more use.
+const MOST_IDS_TOLD: usize = 20;
+
+pub(crate) fn wait(args: &WaitArgs) -> Result<u8, Failure> {
+    if let Some(problem) = args.policy.contradiction() {
+        return Err(Failure::usage(problem));
+    }
+    let dialect = target::dialect(&args.backend.api)?;
+    let policy = args.policy.apply(dialect.policy()).map_err(Failure::usage)?;
+    let jobs = target::jobs(&args.ids)?;
+    if jobs.is_empty() && args.backend.base_url.is_none() {
+        return finish_empty(args.json);
+    }
+    let builder = target::client(&args.backend, dialect, &jobs)?.policy(policy);
+    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(Failure::usage)?;
+
+    let start = Instant::now();
+    let mut all = client.wait_all(jobs);
+    let stopper = all.stopper();
+    let interrupt = Interrupt::watch(move || stopper.stop()).map_err(Failure::local)?;
+    if let Some(limit) = args.overall_timeout {
+        stop_after(limit, all.stopper());
+    }
+    let told = tell(&mut all, args, &interrupt, start);
+    // The workers may hang in requests whose answers nobody wants any more: leave without joining them.
+    std::mem::forget(all);
+    told
+}
+
+/// Prints each outcome as it comes, then the summary.
+fn tell(all: &mut WaitAll, args: &WaitArgs, interrupt: &Interrupt, start: Instant) -> Result<u8, Failure> {
+    let mut report = Report::new(io::stdout().lock(), args.json);
+    let mut exit = ExitStatus::default();
+    let mut unfinished = Vec::new();
+    while let Some(event) = all.next_event() {
+        match event {
+            FleetEvent::Changed { handle, state } if !args.quiet => {
+                if let Some(job) = all.job(handle) {
+                    note(format_args!("{}: {}", one_line(job.id()), one_line(&state)));
+                }
+            }
+            FleetEvent::Finished { finished, .. } => {
+                exit.note(&finished);
+                if !finished.outcome.is_jobs_end() {
+                    unfinished.push(finished.job.clone());
+                }
+                report.finished(&finished)?;
+            }
+            _ => {}
+        }
+    }
+    let summary = Summary::of(all.stats(), start.elapsed());
+    if !args.quiet {
+        note(format_args!("{}", summary.sentence()));
+    }
+    report.summary(summary)?;
+    if !unfinished.is_empty() {
+        note(format_args!("not known to have ended: {}; to go on waiting:", unfinished.len()));
+        note(format_args!("  {}", command_to_go_on(&args.backend, &unfinished)));
+    }
+    Ok(interrupt.status().unwrap_or_else(|| exit.code()))
+}
+
+pub(crate) fn status(args: &StatusArgs) -> Result<u8, Failure> {
+    let dialect = target::dialect(&args.backend.api)?;
+    let policy = PolicyArgs::with_attempt_timeout(args.attempt_timeout);
+    let policy = policy.apply(dialect.policy()).map_err(Failure::usage)?;
+    let jobs = target::jobs(&args.ids)?;
+    if jobs.is_empty() && args.backend.base_url.is_none() {
+        return finish_empty(args.json);
+    }
+    let builder = target::client(&args.backend, dialect, &jobs)?.policy(policy);
+    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(Failure::usage)?;
+
+    let start = Instant::now();
+    let found = client.statuses(&jobs);
+    let mut report = Report::new(io::stdout().lock(), args.json);
+    let mut exit = ExitStatus::default();
+    // In the order in which they were asked for, each once.
+    let mut found = found;
+    for status in jobs.iter().filter_map(|job| found.remove(job.id())) {
+        let Status { outcome, last_error, .. } = status;
+        exit.note_outcome(outcome, last_error);
+        report.status(&status)?;
+    }
+    report.summary(Summary::of(&client.metrics(), start.elapsed()))?;
+    Ok(exit.code())
+}
+
+fn finish_empty(json: bool) -> Result<u8, Failure> {
+    let mut report = Report::new(io::stdout().lock(), json);
+    report.summary(Summary::of(&Stats::default(), Duration::ZERO))?;
+    Ok(0)
+}
+
+fn stop_after(limit: Duration, stopper: Stopper) {
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        stopper.stop();
+    });
+}
+
+/// Progress for people; where nobody can read it, nothing is lost.
+fn note(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The command that takes up what was left, without secrets.
+fn command_to_go_on(backend: &BackendArgs, jobs: &[JobRef]) -> String {
+    let mut words = vec!["jobwatch wait --api".to_owned(), quote(&backend.api)];
+    if let Some(url) = &backend.base_url {
+        words.push(format!("--base-url {}", quote(url)));
+    }
+    for header in &backend.headers {
+        let header = match header.split_once(':') {
+            Some((name, value)) if !header.starts_with('@') && !value.trim().starts_with("${env:") => {
+                format!("{name}: …")
+            }
+            _ => header.clone(),
+        };
+        words.push(format!("--header {}", quote(&header)));
+    }
+    words.extend(jobs.iter().take(MOST_IDS_TOLD).map(|job| quote(job.id())));
+    if jobs.len() > MOST_IDS_TOLD {
+        words.push(format!("… ({} more ids)", jobs.len() - MOST_IDS_TOLD));
+    }
+    one_line(&words.join(" "))
+}
+
+/// A word as a shell reads it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_go_on_holds_no_secret() {
+        let backend = BackendArgs {
+            api: "tracker".to_owned(),
+            base_url: Some("http://127.0.0.1:5000".to_owned()),
+            headers: vec!["X-Api-Key: hush".to_owned(), "A: ${env:KEY}".to_owned(), "@keys.txt".to_owned()],
+            max_body: None,
+        };
+        let jobs = [JobRef::new("it's").unwrap()];
+        let command = command_to_go_on(&backend, &jobs);
+        assert_eq!(
+            command,
+            "jobwatch wait --api tracker --base-url http://127.0.0.1:5000 --header 'X-Api-Key: …' \
+             --header 'A: ${env:KEY}' --header @keys.txt 'it'\\''s'"
+        );
+    }
+}
