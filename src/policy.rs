@@ -42,6 +42,33 @@ impl Policy {
         PolicyBuilder::default()
     }
 
+    /// This policy for a world that runs `speed` times as fast, as a simulation does: every wait is divided by it.
+    /// The time limits of single looks stay what they are, since requests are real.
+    ///
+    /// # Errors
+    /// The speed is so great that a delay falls below the shortest that is allowed, or is no positive number.
+    pub fn at_speed(&self, speed: f64) -> Result<Self, PolicyError> {
+        if !(speed.is_finite() && speed > 0.0) {
+            return Err(PolicyError::Factor(speed));
+        }
+        let scale = |time: Duration| Duration::try_from_secs_f64(time.as_secs_f64() / speed).unwrap_or(Duration::MAX);
+        let mut set = self.set.clone();
+        if let Spacing::Steps(steps) = set.spacing {
+            set.spacing = Spacing::Steps(steps.map(scale).ok_or(PolicyError::MinDelayTooShort(Duration::ZERO))?);
+        }
+        if let FirstLook::After(delay) = set.first_look {
+            set.first_look = FirstLook::After(scale(delay));
+        }
+        set.min_delay = scale(set.min_delay);
+        set.max_delay = set.max_delay.map(scale);
+        set.total_timeout = set.total_timeout.map(scale);
+        set.max_failure_time = scale(set.max_failure_time);
+        set.failure_backoff = (scale(set.failure_backoff.0), scale(set.failure_backoff.1));
+        set.max_retry_after = scale(set.max_retry_after);
+        set.lost_after.1 = scale(set.lost_after.1);
+        set.build()
+    }
+
     /// A builder that starts from this policy.
     pub fn to_builder(&self) -> PolicyBuilder {
         self.set.clone()

@@ -50,6 +50,15 @@ impl Steps {
         steps.iter().rev().find(|step| step.0 <= age).unwrap_or(&steps[0]).1
     }
 
+    /// The same steps with every time changed; `None` where they are no steps any more.
+    pub(crate) fn map(&self, change: impl Fn(Duration) -> Duration) -> Option<Self> {
+        let mut changed = [(Duration::ZERO, Duration::ZERO); Self::MAX];
+        for (to, (gap, age)) in changed.iter_mut().zip(self.iter()) {
+            *to = (change(gap), change(age));
+        }
+        Self::new(&changed[..usize::from(self.len)]).ok()
+    }
+
     /// The steps as `(gap, from age)`, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Duration, Duration)> + '_ {
         let steps = self.steps[..usize::from(self.len)].iter();
