@@ -1,4 +1,84 @@
 //! Waits for long-running jobs on remote backends, with as few requests and as little delay as can be had.
+//!
+//! People submit work to an API that answers "pending" for minutes, and write a loop with `sleep` in it. That loop polls
+//! too often or notices too late, dies on one bad gateway, ignores `Retry-After`, overflows its backoff and loses the id
+//! of a paid job. This crate is what such a loop should decide; it never does it itself: there is no socket, no thread,
+//! no clock and no entropy in here. Time and randomness are arguments, so that a wait of hours is tested in
+//! microseconds.
+//!
+//! # Where to begin
+//!
+//! | you want | take |
+//! |---|---|
+//! | a client that does everything | the crates `jobwatch-ureq` (blocking) and `jobwatch-reqwest` (tokio) |
+//! | many jobs in a runtime of your own | `Fleet` |
+//! | one job over HTTP in a loop of your own | `Watch`, and `Submit` to create it |
+//! | only the decision *when*, for anything that can be asked | [`Poller`] |
+//!
+//! # The loop
+//!
+//! A [`Poller`] is given the time and the answers, and says what to do next: this is all there is to it.
+//!
+//! ```
+//! use core::time::Duration;
+//! use jobwatch::{Action, Observation, Outcome, Policy, Poller, Timestamp};
+//! # use rand_chacha::ChaCha8Rng;
+//! # use rand_core::SeedableRng;
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let policy = Policy::builder()
+//!     .with_max_delay(Duration::from_secs(30))
+//!     .with_total_timeout(Duration::from_secs(600))
+//!     .build()?;
+//!
+//! # let mut rng = ChaCha8Rng::seed_from_u64(7);
+//! let mut now = Timestamp::from_secs(1_700_000_000); // your clock
+//! let mut poller = Poller::new(policy, now, &mut rng);
+//! # let start = now;
+//! # let mut ask = |now: Timestamp| match now.saturating_since(start).as_secs() {
+//! #     0..40 => Observation::Running { hint: None },
+//! #     _ => Observation::Succeeded,
+//! # };
+//! let ended = loop {
+//!     match poller.poll(now) {
+//!         Action::Sleep { until, .. } => now = until, // sleep, in real life
+//!         Action::Send(attempt) => {
+//!             let observation = ask(now); // a request, and what its answer says
+//!             let _ = poller.handle_observation(now, attempt.id, observation)?;
+//!         }
+//!         Action::Done(ended) | Action::TimedOut(ended) => break ended,
+//!     }
+//! };
+//! assert_eq!(ended.outcome, Outcome::Succeeded);
+//! assert!(ended.looks < 12);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is promised
+//!
+//! 1. The same policy, seed and inputs give the same actions.
+//! 2. Without a server's hint each wait lies within `[min_delay, max_delay]`; after a throttle, never before its end.
+//! 3. A job that is unfinished at the deadline gets exactly one final look, however late the machine wakes up.
+//! 4. Every wait ends. Looks never exceed [`Bounds::max_looks`], and none come closer than `min_delay`, the final one aside.
+//! 5. Nothing panics or overflows, for any time, count, hint or valid policy.
+//! 6. Time that goes backwards counts as no time passing.
+//! 7. Late, repeated and foreign answers change nothing.
+//! 8. An end never changes.
+//! 9. A lost action heals: an attempt that is never answered expires.
+//! 10. A snapshot cut anywhere and restored has the identical future; a damaged or newer one is refused.
+//! 11. Pollers that start together spread over the whole range of the jitter.
+//! 12. A failed request is never reported as a failed job, nor the reverse, and a timeout never loses a job's id.
+//!
+//! Each is a property test under its number in `tests/`.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | none | [`Poller`], [`Policy`], schedules: `no_std`, no `alloc`, `rand_core` and `rand_chacha` alone |
+//! | `serde` | snapshots, still without `std` |
+//! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -19,7 +19,8 @@ pub enum Jitter {
     /// Between half of `c_(n+1)`, though at least `min_delay`, and `c_(n+1)`.
     #[default]
     Equal,
-    /// Between `min_delay` and three times the previous gap, though at most `max_delay`.
+    /// Between `min_delay` and three times the previous gap, though at most `max_delay`. The schedule's own gaps do not
+    /// count.
     Decorrelated,
 }
 

@@ -13,10 +13,16 @@ use jobwatch_simulator::{Api, Durations, Faults};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Log each request on standard error; twice, in more detail. JOBWATCH_LOG=jobwatch_reqwest=debug does the same
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 const EXAMPLES: &str = "\
-Try it, in two terminals:
+See it work:
+  jobwatch demo
+
+Or in two terminals:
   jobwatch simulate --speed 10
   jobwatch submit --api tracker --base-url http://127.0.0.1:5000 --count 60 |
     jobwatch wait --api tracker --base-url http://127.0.0.1:5000 -
@@ -29,6 +35,8 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Watch it work: a simulated backend, jobs and a client in one process
+    Demo(DemoArgs),
     /// Create jobs and print their ids, one a line, each as soon as it is known
     Submit(SubmitArgs),
     /// Wait for jobs to end and print each outcome as it comes: ID, OUTCOME, DETAIL
@@ -97,6 +105,26 @@ pub(crate) struct PolicyArgs {
     /// The longest Retry-After that is followed in full [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_retry_after: Option<Duration>,
+}
+
+/// The exit status is 0 when every job's end was told as it was, failed jobs included: those are part of the show.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many jobs to wait for
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub(crate) jobs: u32,
+    /// Simulated seconds for each real one
+    #[arg(long, value_name = "FACTOR", default_value_t = 10.0)]
+    pub(crate) speed: f64,
+    /// The same seed makes the same jobs and faults [default: from the system]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// The chance that a request is answered with an error, a reset, a page of HTML …; as in 0.25
+    #[arg(long, value_name = "RATE")]
+    pub(crate) faults: Option<Faults>,
+    /// Print one JSON object a line, then a summary
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

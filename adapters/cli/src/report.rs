@@ -11,6 +11,8 @@ use serde_json::Value;
 pub(crate) struct Report<W> {
     out: W,
     json: bool,
+    /// Simulated seconds for each real one.
+    speed: f64,
 }
 
 #[derive(Serialize)]
@@ -94,6 +96,12 @@ impl Summary {
         }
     }
 
+    /// The same with simulated seconds, so many for each real one; response times stay real.
+    pub(crate) fn at_speed(self, speed: f64) -> Self {
+        let mean_detection_delay_s = self.mean_detection_delay_s.map(|delay| delay * speed);
+        Self { mean_detection_delay_s, wall_s: self.wall_s * speed, ..self }
+    }
+
     /// One line for people.
     pub(crate) fn sentence(&self) -> String {
         let counts = [
@@ -128,7 +136,12 @@ impl Summary {
 
 impl<W: Write> Report<W> {
     pub(crate) fn new(out: W, json: bool) -> Self {
-        Self { out, json }
+        Self { out, json, speed: 1.0 }
+    }
+
+    /// Tells simulated seconds, so many for each real one.
+    pub(crate) fn at_speed(self, speed: f64) -> Self {
+        Self { speed, ..self }
     }
 
     pub(crate) fn finished(&mut self, finished: &Finished) -> io::Result<()> {
@@ -136,6 +149,8 @@ impl<W: Write> Report<W> {
             let detail = detail(finished.result.as_ref(), finished.error.as_deref(), finished.state.as_deref());
             return self.text(finished.job.id(), finished.outcome.as_str(), &detail);
         }
+        let speed = self.speed;
+        let seconds = |time: Duration| time.as_secs_f64() * speed;
         self.line(&JobLine {
             v: 1,
             r#type: "job",
@@ -144,9 +159,9 @@ impl<W: Write> Report<W> {
             state: finished.state.as_deref(),
             requests: finished.requests,
             failed_requests: finished.failed_requests,
-            elapsed_s: finished.elapsed.as_secs_f64(),
-            detection_delay_s: finished.detection_delay.map(|delay| delay.as_secs_f64()),
-            detection_delay_max_s: finished.detection_delay_max.map(|delay| delay.as_secs_f64()),
+            elapsed_s: seconds(finished.elapsed),
+            detection_delay_s: finished.detection_delay.map(seconds),
+            detection_delay_max_s: finished.detection_delay_max.map(seconds),
             result: finished.result.as_ref(),
             error: finished.error.as_deref(),
         })

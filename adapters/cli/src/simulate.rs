@@ -41,7 +41,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn explain(error: &StartError) -> Failure {
+pub(crate) fn explain(error: &StartError) -> Failure {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

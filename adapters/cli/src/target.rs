@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, Read};
 use std::{env, fs};
 
-use jobwatch::{Dialect, JobRef};
-use jobwatch_ureq::{Client, ClientBuilder};
+use jobwatch::{BackendError, Dialect, JobRef};
+use jobwatch_reqwest::{BuildError, Client, ClientBuilder};
 
 use crate::args::BackendArgs;
 use crate::failure::Failure;
@@ -44,6 +44,14 @@ pub(crate) fn client(args: &BackendArgs, dialect: Dialect, jobs: &[JobRef]) -> R
         builder = builder.max_body(bytes);
     }
     Ok(builder)
+}
+
+/// Why no client could be built, in terms of flags.
+pub(crate) fn explain(error: &BuildError) -> Failure {
+    match error {
+        BuildError::Backend(BackendError::NoBaseUrl(_)) => Failure::usage(format_args!("{error}, with --base-url")),
+        error => Failure::usage(error),
+    }
 }
 
 /// The jobs named by the arguments; `-` stands for those that standard input names, one a line.

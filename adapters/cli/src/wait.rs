@@ -3,19 +3,20 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use jobwatch::{FleetEvent, JobRef, Stats, Status};
-use jobwatch_ureq::{Stopper, WaitAll};
+use jobwatch::{Finished, FleetEvent, JobRef, Stats, Status};
+use jobwatch_reqwest::WaitAll;
 
 use crate::args::{BackendArgs, PolicyArgs, StatusArgs, WaitArgs};
 use crate::failure::{ExitStatus, Failure};
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary, one_line};
 use crate::target;
+use crate::view::{View, note};
 
 /// Ids named in the command that goes on; with more, a file of ids is of more use.
 const MOST_IDS_TOLD: usize = 20;
 
-pub(crate) fn wait(args: &WaitArgs) -> Result<u8, Failure> {
+pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> {
     if let Some(problem) = args.policy.contradiction() {
         return Err(Failure::usage(problem));
     }
@@ -26,56 +27,82 @@ pub(crate) fn wait(args: &WaitArgs) -> Result<u8, Failure> {
         return finish_empty(args.json);
     }
     let builder = target::client(&args.backend, dialect, &jobs)?.policy(policy);
-    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(Failure::usage)?;
+    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(|error| target::explain(&error))?;
 
     let start = Instant::now();
+    let mut view = View::new(args.quiet, logging, &jobs);
+    let mut report = Report::new(io::stdout(), args.json);
     let mut all = client.wait_all(jobs);
-    let stopper = all.stopper();
-    let interrupt = Interrupt::watch(move || stopper.stop()).map_err(Failure::local)?;
-    if let Some(limit) = args.overall_timeout {
-        stop_after(limit, all.stopper());
-    }
-    let told = tell(&mut all, args, &interrupt, start);
-    // The workers may hang in requests whose answers nobody wants any more: leave without joining them.
-    std::mem::forget(all);
-    told
-}
+    let told = tell(&mut all, &mut view, &mut report, args.overall_timeout, |_| {}).await;
+    view.close();
+    let told = told?;
 
-/// Prints each outcome as it comes, then the summary.
-fn tell(all: &mut WaitAll, args: &WaitArgs, interrupt: &Interrupt, start: Instant) -> Result<u8, Failure> {
-    let mut report = Report::new(io::stdout().lock(), args.json);
-    let mut exit = ExitStatus::default();
-    let mut unfinished = Vec::new();
-    while let Some(event) = all.next_event() {
-        match event {
-            FleetEvent::Changed { handle, state } if !args.quiet => {
-                if let Some(job) = all.job(handle) {
-                    note(format_args!("{}: {}", one_line(job.id()), one_line(&state)));
-                }
-            }
-            FleetEvent::Finished { finished, .. } => {
-                exit.note(&finished);
-                if !finished.outcome.is_jobs_end() {
-                    unfinished.push(finished.job.clone());
-                }
-                report.finished(&finished)?;
-            }
-            _ => {}
-        }
-    }
     let summary = Summary::of(all.stats(), start.elapsed());
     if !args.quiet {
         note(format_args!("{}", summary.sentence()));
     }
     report.summary(summary)?;
-    if !unfinished.is_empty() {
-        note(format_args!("not known to have ended: {}; to go on waiting:", unfinished.len()));
-        note(format_args!("  {}", command_to_go_on(&args.backend, &unfinished)));
+    if !told.unfinished.is_empty() {
+        note(format_args!("not known to have ended: {}; to go on waiting:", told.unfinished.len()));
+        note(format_args!("  {}", command_to_go_on(&args.backend, &told.unfinished)));
     }
-    Ok(interrupt.status().unwrap_or_else(|| exit.code()))
+    Ok(told.status)
 }
 
-pub(crate) fn status(args: &StatusArgs) -> Result<u8, Failure> {
+/// What was told, and what is left.
+pub(crate) struct Told {
+    pub(crate) status: u8,
+    pub(crate) unfinished: Vec<JobRef>,
+}
+
+/// Shows and prints each outcome as it comes, until all have; a signal or the limit stops what is left.
+pub(crate) async fn tell<W: Write>(
+    all: &mut WaitAll,
+    view: &mut View,
+    report: &mut Report<W>,
+    limit: Option<Duration>,
+    mut keep: impl FnMut(&Finished),
+) -> Result<Told, Failure> {
+    let stopper = all.stopper();
+    let interrupt = Interrupt::watch(move || stopper.stop()).map_err(Failure::local)?;
+    let mut limit = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
+    let mut exit = ExitStatus::default();
+    let mut unfinished = Vec::new();
+    loop {
+        let event = match &mut limit {
+            None => all.next_event().await,
+            Some(over) => tokio::select! {
+                event = all.next_event() => event,
+                () = over => {
+                    limit = None;
+                    all.stopper().stop();
+                    continue;
+                }
+            },
+        };
+        match event {
+            None => break,
+            Some(FleetEvent::Changed { handle, state }) => {
+                if let Some(job) = all.job(handle) {
+                    view.changed(job.id(), &state);
+                }
+            }
+            Some(FleetEvent::Finished { finished, .. }) => {
+                exit.note(&finished);
+                if !finished.outcome.is_jobs_end() {
+                    unfinished.push(finished.job.clone());
+                }
+                view.finished(&finished, all.stats());
+                view.aside(|| report.finished(&finished))?;
+                keep(&finished);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(Told { status: interrupt.status().unwrap_or_else(|| exit.code()), unfinished })
+}
+
+pub(crate) async fn status(args: &StatusArgs) -> Result<u8, Failure> {
     let dialect = target::dialect(&args.backend.api)?;
     let policy = PolicyArgs::with_attempt_timeout(args.attempt_timeout);
     let policy = policy.apply(dialect.policy()).map_err(Failure::usage)?;
@@ -84,10 +111,10 @@ pub(crate) fn status(args: &StatusArgs) -> Result<u8, Failure> {
         return finish_empty(args.json);
     }
     let builder = target::client(&args.backend, dialect, &jobs)?.policy(policy);
-    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(Failure::usage)?;
+    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(|error| target::explain(&error))?;
 
     let start = Instant::now();
-    let found = client.statuses(&jobs);
+    let found = client.statuses(&jobs).await;
     let mut report = Report::new(io::stdout().lock(), args.json);
     let mut exit = ExitStatus::default();
     // In the order in which they were asked for, each once.
@@ -105,18 +132,6 @@ fn finish_empty(json: bool) -> Result<u8, Failure> {
     let mut report = Report::new(io::stdout().lock(), json);
     report.summary(Summary::of(&Stats::default(), Duration::ZERO))?;
     Ok(0)
-}
-
-fn stop_after(limit: Duration, stopper: Stopper) {
-    std::thread::spawn(move || {
-        std::thread::sleep(limit);
-        stopper.stop();
-    });
-}
-
-/// Progress for people; where nobody can read it, nothing is lost.
-fn note(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The command that takes up what was left, without secrets.

@@ -3,8 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use boot_time::Instant;
 use http::{Request, Response};
 use jobwatch::{LookError, TransportError};
+use tracing::debug;
 use ureq::Agent;
 
 /// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
@@ -31,6 +33,22 @@ pub(crate) fn agent(most_in_flight: usize) -> Agent {
 
 /// Sends a request and reads the whole answer, at most `max_body` decoded bytes, within the timeout.
 pub(crate) fn exchange(
+    agent: &Agent,
+    request: Request<Vec<u8>>,
+    timeout: Duration,
+    max_body: u64,
+) -> Result<Response<Vec<u8>>, TransportError> {
+    let start = Instant::now();
+    let answer = send_and_read(agent, request, timeout, max_body);
+    let elapsed = start.elapsed();
+    match &answer {
+        Ok(answer) => debug!(status = answer.status().as_u16(), bytes = answer.body().len(), ?elapsed, "answered"),
+        Err(error) => debug!(%error, ?elapsed, "not answered"),
+    }
+    answer
+}
+
+fn send_and_read(
     agent: &Agent,
     request: Request<Vec<u8>>,
     timeout: Duration,

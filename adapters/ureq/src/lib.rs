@@ -23,6 +23,9 @@
 //!
 //! One agent and one pool of connections serve all requests of a client. Every decision is made by the core's
 //! [`Fleet`](jobwatch::Fleet); this crate sends, sleeps and returns.
+//!
+//! Requests and ends of jobs are told with `tracing` at `debug`: ids, statuses and times, never the value of a header
+//! or the query of a URL.
 
 mod client;
 mod clock;

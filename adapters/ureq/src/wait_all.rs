@@ -6,7 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use jobwatch::{Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, LookError, Policy, Stats, Timestamp, TransportError};
+use jobwatch::{
+    Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, LookError, Policy, RequestId, Stats, Timestamp,
+    TransportError,
+};
+
+use tracing::{Span, debug, debug_span};
 
 use crate::client::Shared;
 use crate::workers::{Message, Workers};
@@ -71,6 +76,9 @@ impl WaitAll {
     pub fn next_event(&mut self) -> Option<FleetEvent> {
         loop {
             if let Some(event) = self.fleet.next_event() {
+                if let FleetEvent::Finished { finished, .. } = &event {
+                    tell(finished);
+                }
                 return Some(event);
             }
             match self.fleet.poll(self.now()) {
@@ -84,7 +92,7 @@ impl WaitAll {
                     }
                 }
                 FleetAction::Send { id, request, timeout } => {
-                    if let Err(error) = self.workers.send(id, request, timeout) {
+                    if let Err(error) = self.workers.send(id, self.span(id), request, timeout) {
                         let error = TransportError::new(LookError::Unreachable, format!("no thread: {error}"));
                         self.fleet.handle_error(self.now(), id, &error);
                     }
@@ -119,9 +127,25 @@ impl WaitAll {
         }
     }
 
+    fn span(&self, id: RequestId) -> Span {
+        debug_span!("look", job = self.fleet.job(id.job()).map(tracing::field::debug))
+    }
+
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
+}
+
+fn tell(finished: &Finished) {
+    debug!(
+        job = ?finished.job,
+        outcome = %finished.outcome,
+        state = finished.state.as_deref(),
+        requests = finished.requests,
+        failed_requests = finished.failed_requests,
+        elapsed = ?finished.elapsed,
+        "the wait has ended"
+    );
 }
 
 impl Iterator for WaitAll {

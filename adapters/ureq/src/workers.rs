@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use jobwatch::{RequestId, TransportError};
+use tracing::Span;
 use ureq::Agent;
 
 use crate::exchange::exchange;
@@ -19,6 +20,7 @@ pub(crate) enum Message {
 
 struct Order {
     id: RequestId,
+    span: Span,
     request: Request<Vec<u8>>,
     timeout: Duration,
 }
@@ -58,7 +60,13 @@ impl Workers {
     }
 
     /// Has a request sent; fails where the system gives no thread and there is none yet.
-    pub(crate) fn send(&mut self, id: RequestId, request: Request<Vec<u8>>, timeout: Duration) -> std::io::Result<()> {
+    pub(crate) fn send(
+        &mut self,
+        id: RequestId,
+        span: Span,
+        request: Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> std::io::Result<()> {
         if self.in_flight >= self.threads.len() {
             match self.spawn() {
                 Ok(thread) => self.threads.push(thread),
@@ -69,7 +77,7 @@ impl Workers {
         }
         self.in_flight += 1;
         if let Some(orders) = &self.orders {
-            let sent = orders.send(Order { id, request, timeout });
+            let sent = orders.send(Order { id, span, request, timeout });
             sent.expect("this end of the channel owns the other");
         }
         Ok(())
@@ -93,8 +101,8 @@ impl Workers {
         thread::Builder::new().name("jobwatch".to_owned()).spawn(move || {
             loop {
                 let order = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Order { id, request, timeout }) = order else { return };
-                let answer = Box::new(exchange(&agent, request, timeout, max_body));
+                let Ok(Order { id, span, request, timeout }) = order else { return };
+                let answer = Box::new(span.in_scope(|| exchange(&agent, request, timeout, max_body)));
                 if answers.send(Message::Answer(id, answer)).is_err() {
                     return;
                 }

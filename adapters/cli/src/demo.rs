@@ -1,0 +1,187 @@
+//! `jobwatch demo`: a simulated backend, jobs and a client in one process.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use jobwatch::{Dialect, Finished, Outcome, Policy, Stats};
+use jobwatch_reqwest::Client;
+use jobwatch_simulator::{Faults, JobState, LedgerJob, Simulator};
+
+use crate::args::DemoArgs;
+use crate::failure::Failure;
+use crate::report::{Report, Summary};
+use crate::view::{View, note, shorten};
+use crate::wait::tell;
+use crate::{simulate, target};
+
+/// Jobs with a row of their own in the table; more would scroll the figures away.
+const MOST_ROWS: usize = 40;
+
+/// Enough to tell the demo's jobs apart.
+const ID_WIDTH: usize = 18;
+
+pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> {
+    let seed = args.seed.or_else(|| getrandom::u32().ok().map(u64::from)).unwrap_or_default();
+    let simulator = Simulator::builder()
+        .faults(args.faults.clone().unwrap_or_else(Faults::none))
+        .speed(args.speed)
+        .seed(seed)
+        .start()
+        .map_err(|error| simulate::explain(&error))?;
+    let dialect = Dialect::tracker();
+    let policy = dialect.policy().build().and_then(|policy| policy.at_speed(args.speed)).map_err(Failure::usage)?;
+    if !args.json {
+        introduce(args, seed, &policy);
+    }
+    let builder = Client::builder(dialect).base_url(simulator.url()).policy(policy).seed(seed);
+    let client = builder.build().map_err(|error| target::explain(&error))?;
+
+    let start = Instant::now();
+    let mut jobs = Vec::new();
+    for _ in 0..args.jobs {
+        jobs.extend(client.create(&()).await.map_err(Failure::local)?);
+    }
+    let mut view = View::new(false, logging, &jobs);
+    // People get a table at the end instead of a line per job.
+    let lines: Box<dyn Write> = if args.json { Box::new(io::stdout()) } else { Box::new(io::sink()) };
+    let mut report = Report::new(lines, args.json).at_speed(args.speed);
+    let mut all = client.wait_all(jobs.clone());
+    let mut ends = Vec::new();
+    let told = tell(&mut all, &mut view, &mut report, None, |finished| ends.push(finished.clone())).await;
+    view.close();
+    let told = told?;
+
+    let summary = Summary::of(all.stats(), start.elapsed()).at_speed(args.speed);
+    let truth: HashMap<String, LedgerJob> =
+        simulator.ledger().jobs.into_iter().map(|job| (job.id.to_string(), job)).collect();
+    if args.json {
+        report.summary(summary)?;
+    } else {
+        conclude(&ends, &truth, &summary, all.stats(), args.speed)?;
+    }
+    if told.unfinished.is_empty() {
+        let right = ends.iter().filter(|end| truth.get(end.job.id()).is_some_and(|job| agrees(end, job))).count();
+        return Ok(if right == ends.len() { 0 } else { 4 });
+    }
+    note(format_args!("not known to have ended: {}; this backend ends with the demo", told.unfinished.len()));
+    note(format_args!("  to run it again: jobwatch demo --jobs {} --speed {} --seed {seed}", args.jobs, args.speed));
+    Ok(told.status)
+}
+
+/// Whether what was told is what happened.
+fn agrees(end: &Finished, job: &LedgerJob) -> bool {
+    let told = match end.outcome {
+        Outcome::Succeeded => JobState::Succeeded,
+        Outcome::Failed => JobState::Failed,
+        _ => JobState::Unknown,
+    };
+    told == job.outcome
+}
+
+fn introduce(args: &DemoArgs, seed: u64, policy: &Policy) {
+    let real = |time: Duration| time.as_secs_f64() * args.speed;
+    note(format_args!(
+        "{} jobs of 20 to 40 s on a backend in this process, {} times as fast as life (seed {seed}).",
+        args.jobs, args.speed
+    ));
+    note(format_args!(
+        "Each is asked for at once, then after {:.0} s, ever later up to {:.0} s, with jitter; answers are pending until \
+         the job ends.\n",
+        real(policy.min_delay()),
+        policy.max_delay().map_or(f64::INFINITY, real)
+    ));
+}
+
+/// The table of jobs, and the figures.
+fn conclude(
+    ends: &[Finished],
+    truth: &HashMap<String, LedgerJob>,
+    summary: &Summary,
+    stats: &Stats,
+    speed: f64,
+) -> io::Result<()> {
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64() * speed);
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["job", "outcome", "took", "noticed", "requests"]);
+    for column in 2..5 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for end in ends.iter().take(MOST_ROWS) {
+        let took = truth.get(end.job.id()).map(|job| job.ended_at_ns.saturating_sub(job.created_at_ns));
+        table.add_row([
+            shorten(end.job.id(), ID_WIDTH),
+            format!("{} {}", mark(end.outcome), end.outcome),
+            took.map_or_else(String::new, |took| seconds(Duration::from_nanos(took))),
+            end.detection_delay.map_or_else(|| "–".to_owned(), |delay| format!("+{}", seconds(delay))),
+            end.requests.to_string(),
+        ]);
+    }
+    let mut out = io::stdout();
+    writeln!(out, "{table}")?;
+    if ends.len() > MOST_ROWS {
+        writeln!(out, "… and {} jobs more", ends.len() - MOST_ROWS)?;
+    }
+    let percent = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+    let millis = |time: Option<Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1000.0);
+    let delay = |time: Option<Duration>| time.map_or_else(|| "–".to_owned(), seconds);
+    let (response, noticed) = (&stats.response_time, &stats.detection_delay);
+    writeln!(out)?;
+    let rows = [
+        ("requests made", format!("{} ({:.1} a job)", stats.requests, stats.requests_per_job().unwrap_or_default())),
+        (
+            "detection delay",
+            format!(
+                "{} in the mean, half within {}, the worst {}",
+                delay(noticed.mean()),
+                delay(noticed.quantile(0.5)),
+                delay(noticed.max())
+            ),
+        ),
+        (
+            "response time",
+            format!(
+                "{:.1} ms in the mean, p99 {:.1} ms (real)",
+                millis(response.mean()),
+                millis(response.quantile(0.99))
+            ),
+        ),
+        (
+            "requests",
+            format!(
+                "{} succeeded, {} of {} failed",
+                percent(stats.request_success_rate()),
+                stats.failed_requests,
+                stats.requests
+            ),
+        ),
+        (
+            "jobs",
+            format!(
+                "{} succeeded, {} of {} failed",
+                percent(stats.job_success_rate()),
+                stats.outcomes.of(Outcome::Failed),
+                stats.outcomes.total()
+            ),
+        ),
+    ];
+    for (name, figure) in rows {
+        writeln!(out, "{name:>16}  {figure}")?;
+    }
+    if io::stdout().is_terminal() {
+        note(format_args!("\n{}", summary.sentence()));
+    }
+    Ok(())
+}
+
+fn mark(outcome: Outcome) -> char {
+    match outcome {
+        Outcome::Succeeded => '✔',
+        Outcome::Failed | Outcome::Cancelled | Outcome::Lost => '✘',
+        Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped => '?',
+    }
+}

@@ -1,0 +1,173 @@
+//! One request and its answer.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use jobwatch::{LookError, TransportError};
+use rustls::{ClientConfig, RootCertStore};
+use tracing::debug;
+
+use crate::client::Shared;
+
+/// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
+const IDLE_AGE: Duration = Duration::from_secs(90);
+
+/// The most of the client's own words that is kept, in characters.
+const LONGEST_MESSAGE: usize = 300;
+
+/// A client that does what it is told and nothing else: no redirects, no retries, nothing kept but connections. Proxies
+/// come from the environment.
+///
+/// One repetition is left that nothing can turn off and nobody can see: a request that the pool handed to a connection
+/// which the server had closed already, and of which no byte was written, goes to another connection.
+pub(crate) fn http_client(most_in_flight: usize) -> Result<reqwest::Client, String> {
+    let tls = tls().map_err(|error| error.to_string())?;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_idle_timeout(IDLE_AGE)
+        .pool_max_idle_per_host(most_in_flight)
+        .user_agent(concat!("jobwatch/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| words(&error))
+}
+
+/// A provider and roots of our own: what the process has installed for others is not touched.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Sends a request and reads the whole answer, at most the backend's limit of decoded bytes, within the timeout.
+pub(crate) async fn exchange(
+    shared: &Shared,
+    request: Request<Vec<u8>>,
+    timeout: Duration,
+) -> Result<Response<Vec<u8>>, TransportError> {
+    let started = shared.clock.now();
+    let answer = send_and_read(&shared.http, request, shared.backend.max_body());
+    let answer = match tokio::time::timeout(timeout, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(TransportError::new(LookError::Expired, "")),
+    };
+    let elapsed = shared.clock.now().saturating_since(started);
+    match &answer {
+        Ok(answer) => debug!(status = answer.status().as_u16(), bytes = answer.body().len(), ?elapsed, "answered"),
+        Err(error) => debug!(%error, ?elapsed, "not answered"),
+    }
+    answer
+}
+
+async fn send_and_read(
+    client: &reqwest::Client,
+    request: Request<Vec<u8>>,
+    max_body: u64,
+) -> Result<Response<Vec<u8>>, TransportError> {
+    let request = request.try_into().map_err(translate)?;
+    let mut answer = client.execute(request).await.map_err(translate)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(translate)? {
+        if (body.len() + chunk.len()) as u64 > max_body {
+            return Err(TransportError::new(
+                LookError::TooLarge,
+                format!("its body has more than {max_body} bytes; raise max_body (--max-body) to accept it"),
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status();
+    *response.version_mut() = answer.version();
+    *response.headers_mut() = std::mem::take(answer.headers_mut());
+    Ok(response)
+}
+
+/// The client's error in the terms of the core.
+#[allow(clippy::needless_pass_by_value)] // for map_err
+fn translate(error: reqwest::Error) -> TransportError {
+    let look_error = classify(&error);
+    let message = match look_error {
+        // Anything said of an address might repeat it.
+        LookError::BadUrl => String::new(),
+        _ => words(&error),
+    };
+    TransportError::new(look_error, message)
+}
+
+fn classify(error: &reqwest::Error) -> LookError {
+    let io = io_errors(error);
+    if error.is_builder() {
+        LookError::BadUrl
+    } else if error.is_timeout() {
+        LookError::Expired
+    } else if error.is_decode() && error.source().is_some_and(<dyn StdError>::is::<io::Error>) {
+        // A body breaks off with an error of the connection; this one is the decoder's.
+        LookError::Malformed
+    } else if io.iter().any(|error| is_about_certificate(error)) {
+        LookError::Tls
+    } else if error.is_connect() && !io.iter().any(|error| is_break(error)) {
+        LookError::Unreachable
+    } else {
+        LookError::Disconnected
+    }
+}
+
+/// The I/O errors behind an error. One that wraps another hides it from `source`, which tells the cause of the wrapped.
+fn io_errors(error: &reqwest::Error) -> Vec<&io::Error> {
+    let mut found = Vec::new();
+    for error in causes(error) {
+        let mut next = error.downcast_ref::<io::Error>();
+        while let Some(error) = next {
+            found.push(error);
+            next = error.get_ref().and_then(|inner| inner.downcast_ref());
+        }
+    }
+    found
+}
+
+/// Asking again does not cure a certificate; every other trouble of a handshake may pass.
+fn is_about_certificate(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(error, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
+/// Somebody was there, and left or spoke nonsense during a handshake.
+fn is_break(error: &io::Error) -> bool {
+    let kind = error.kind();
+    let broken = matches!(
+        kind,
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    );
+    broken || error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// What the client says of an error: no address, and of the chain of causes only what tells something.
+fn words(error: &reqwest::Error) -> String {
+    let mut words = String::new();
+    for cause in causes(error) {
+        let cause = cause.to_string();
+        if cause.starts_with("client error (") || words.contains(&cause) {
+            continue;
+        }
+        if !words.is_empty() {
+            words.push_str(": ");
+        }
+        words.push_str(&cause);
+    }
+    words.chars().take(LONGEST_MESSAGE).collect()
+}
+
+/// The causes behind an error, without the error itself: reqwest's own words may hold the address.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
+}

@@ -1,0 +1,51 @@
+//! The asynchronous client of [`jobwatch`]: waits for long-running jobs on a tokio runtime, over reqwest.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use jobwatch_reqwest::{Client, Dialect, Outcome, Policy};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let simulator = jobwatch_simulator::Simulator::builder()
+//! #     .durations("constant:0.05".parse()?).fail_rate(0.0).start()?;
+//! # let url = simulator.url();
+//! let policy = Policy::builder()
+//!     .with_min_delay(Duration::from_millis(20))
+//!     .with_max_delay(Duration::from_millis(500))
+//!     .with_total_timeout(Duration::from_secs(60))
+//!     .build()?;
+//! let client = Client::builder(Dialect::tracker()).base_url(url).policy(policy).build()?;
+//!
+//! let jobs = client.create(&()).await?;
+//! let finished = client.wait(&jobs[0]).await;
+//! assert_eq!(finished.outcome, Outcome::Succeeded);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One client and one pool of connections serve all requests. Every decision is made by the core's
+//! [`Fleet`](jobwatch::Fleet); this crate sends, sleeps and returns.
+//!
+//! # The runtime
+//!
+//! A tokio runtime with time and I/O enabled is needed wherever a future or a stream of this crate is polled; both
+//! flavours will do. All of them are `Send`, and dropping one ends what it does. Connections belong to the runtime in
+//! which they were opened and are opened anew in another. The time is the machine's: pausing tokio's clock brings no
+//! job to its end sooner.
+//!
+//! # What is logged
+//!
+//! Requests and ends of jobs are told with `tracing` at `debug`: ids, statuses and times, never the value of a header
+//! or the query of a URL.
+
+mod client;
+mod clock;
+mod exchange;
+mod wait_all;
+
+pub use client::{BuildError, Client, ClientBuilder};
+pub use jobwatch::{
+    Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
+};
+pub use wait_all::{Stopper, WaitAll};

@@ -1,0 +1,237 @@
+//! The loop: polls a fleet, sends what it wants sent, sleeps as long as it says.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use http::{Request, Response};
+use jobwatch::{
+    Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, Policy, RequestId, Stats, Timestamp, TransportError,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep};
+use tracing::{Instrument, debug, debug_span};
+
+use crate::client::Shared;
+use crate::exchange::exchange;
+
+/// A machine that was suspended notices within this time that it is late.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+type Answer = (RequestId, Result<Response<Vec<u8>>, TransportError>);
+
+/// Waits for many jobs, in order of completion; see [`Client::wait_all`](crate::Client::wait_all).
+///
+/// A [`Stream`] of [`Finished`], and complete without it: [`next`](Self::next) needs no extension trait. Nothing is
+/// asked before the first poll. Requests in flight go on while the caller is busy with an outcome; new ones are sent when
+/// the stream is polled.
+///
+/// Dropping it ends the waiting and the requests in flight, never the jobs.
+///
+/// # Panics
+/// Polling it outside of a tokio runtime with time and I/O enabled.
+#[must_use = "nothing is asked until the stream is polled"]
+pub struct WaitAll {
+    shared: Arc<Shared>,
+    fleet: Fleet,
+    /// Requests under way. Dropping the set aborts them.
+    exchanges: JoinSet<Answer>,
+    /// Made at the first sleep, since it needs a runtime.
+    timer: Option<Pin<Box<Sleep>>>,
+    stops: mpsc::Receiver<()>,
+    stopper: Stopper,
+}
+
+/// Stops a [`WaitAll`] from anywhere: the jobs that are left end as `stopped`, at once.
+#[derive(Clone)]
+pub struct Stopper {
+    stops: mpsc::Sender<()>,
+}
+
+impl Stopper {
+    /// Stops the wait. The jobs themselves go on.
+    ///
+    /// Needs no runtime and never blocks; a wait that sleeps wakes up.
+    pub fn stop(&self) {
+        // A wait that has ended needs no stopping, and one that is about to stop needs no second word.
+        let _ = self.stops.try_send(());
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper").finish_non_exhaustive()
+    }
+}
+
+impl WaitAll {
+    pub(crate) fn new(shared: Arc<Shared>, policy: Arc<Policy>, jobs: impl IntoIterator<Item = JobRef>) -> Self {
+        let mut fleet = Fleet::new(Arc::clone(&shared.backend), policy, &mut shared.rng());
+        fleet.set_max_in_flight(shared.max_in_flight);
+        if shared.is_proven() {
+            fleet.note_backend_proven();
+        }
+        let now = shared.clock.now();
+        let mut known = HashSet::new();
+        for job in jobs {
+            if known.insert(job.id().to_owned()) {
+                fleet.insert(job, now);
+            }
+        }
+        let (sender, stops) = mpsc::channel(1);
+        Self { shared, fleet, exchanges: JoinSet::new(), timer: None, stops, stopper: Stopper { stops: sender } }
+    }
+
+    /// A handle that stops this wait from another task, thread or a signal handler's task.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// The next outcome, in order of completion. `None` when every job has ended.
+    ///
+    /// Cancel-safe: dropping the future, as `select!` does, loses no outcome and no answer.
+    pub async fn next(&mut self) -> Option<Finished> {
+        poll_fn(|cx| self.poll_finished(cx)).await
+    }
+
+    /// The next piece of news: changes of state as well as ends. `None` when every job has ended.
+    ///
+    /// Cancel-safe, like [`next`](Self::next), which skips the changes.
+    pub async fn next_event(&mut self) -> Option<FleetEvent> {
+        poll_fn(|cx| self.poll_next_event(cx)).await
+    }
+
+    /// The same as [`next_event`](Self::next_event), for those who write their own futures.
+    pub fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<FleetEvent>> {
+        loop {
+            // Before the fleet is asked: an answer that is there has not expired.
+            self.take_what_came(cx);
+            let action = self.fleet.poll(self.now());
+            if let FleetAction::Send { id, request, timeout } = action {
+                self.send(id, request, timeout);
+                continue;
+            }
+            // After it was asked: polling ends waits, too.
+            if let Some(event) = self.fleet.next_event() {
+                if let FleetEvent::Finished { finished, .. } = &event {
+                    tell(finished);
+                }
+                return Poll::Ready(Some(event));
+            }
+            if let FleetAction::Sleep { until } = action {
+                ready!(self.poll_sleep(until, cx));
+            } else {
+                // Only requests that nobody waits for any more can be left.
+                self.exchanges.abort_all();
+                return Poll::Ready(None);
+            }
+        }
+    }
+
+    /// The job behind a handle; `None` once its wait has ended.
+    pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
+        self.fleet.job(handle)
+    }
+
+    /// Jobs whose wait has not ended.
+    pub fn remaining(&self) -> usize {
+        self.fleet.len()
+    }
+
+    /// What this wait has cost and reached so far.
+    pub fn stats(&self) -> &Stats {
+        self.fleet.stats()
+    }
+
+    /// The outcome of the one job there is.
+    pub(crate) async fn only(mut self) -> Finished {
+        self.next().await.expect("one job gives one outcome")
+    }
+
+    fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
+        loop {
+            match ready!(self.poll_next_event(cx)) {
+                Some(FleetEvent::Finished { finished, .. }) => return Poll::Ready(Some(*finished)),
+                Some(_) => {}
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn take_what_came(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
+            self.fleet.stop_all(self.now());
+            self.exchanges.abort_all();
+        }
+        while let Poll::Ready(Some(joined)) = self.exchanges.poll_join_next(cx) {
+            // A task cannot panic on purpose; if one did, its request has expired like any other.
+            let Ok((id, answer)) = joined else { continue };
+            match answer {
+                Ok(response) => self.fleet.handle_response(self.now(), id, &response),
+                Err(error) => self.fleet.handle_error(self.now(), id, &error),
+            }
+        }
+    }
+
+    /// Ready when it is time to ask the fleet again; that may be sooner than it said.
+    fn poll_sleep(&mut self, until: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
+        // tokio's timers round up to whole milliseconds, so that nothing is polled a moment too early, over and over.
+        let time = until.saturating_since(self.now()).min(LONGEST_SLEEP);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(time)));
+        timer.as_mut().reset(Instant::now() + time);
+        timer.as_mut().poll(cx)
+    }
+
+    fn send(&mut self, id: RequestId, request: Request<Vec<u8>>, timeout: Duration) {
+        let span = debug_span!("look", job = self.fleet.job(id.job()).map(tracing::field::debug));
+        let shared = Arc::clone(&self.shared);
+        let exchange = async move { (id, exchange(&shared, request, timeout).await) };
+        self.exchanges.spawn(exchange.instrument(span));
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}
+
+fn tell(finished: &Finished) {
+    debug!(
+        job = ?finished.job,
+        outcome = %finished.outcome,
+        state = finished.state.as_deref(),
+        requests = finished.requests,
+        failed_requests = finished.failed_requests,
+        elapsed = ?finished.elapsed,
+        "the wait has ended"
+    );
+}
+
+impl Stream for WaitAll {
+    type Item = Finished;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
+        self.poll_finished(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.fleet.len(), None)
+    }
+}
+
+impl Drop for WaitAll {
+    fn drop(&mut self) {
+        self.shared.note_wait(&self.fleet);
+    }
+}
+
+impl fmt::Debug for WaitAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitAll").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}

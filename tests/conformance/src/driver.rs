@@ -1,0 +1,127 @@
+//! What the suite wants of a driver.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use jobwatch::{DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, JobRef, Policy, Stats, Status, SubmitError};
+use serde_json::Value;
+
+use crate::{Server, kiln};
+
+/// Longer than any story takes, however busy the machine.
+pub const HANG_GUARD: Duration = Duration::from_secs(60);
+
+/// A driver: something that builds clients.
+pub trait Driver {
+    /// A new client, with connections of its own.
+    fn client(&self, setup: Setup) -> Box<dyn Client>;
+}
+
+/// How a client is to be built.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Setup {
+    /// What the server speaks.
+    pub dialect: Dialect,
+    /// Where the server is.
+    pub base_url: String,
+    /// Headers for every request.
+    pub headers: Vec<(String, String)>,
+    /// How patiently to ask.
+    pub policy: Policy,
+    /// The most requests in flight at once.
+    pub max_in_flight: usize,
+    /// The largest body; `None` leaves the dialect's.
+    pub max_body: Option<u64>,
+}
+
+/// A client of the driver under test: the face that all drivers have in common, with `async` blocked on.
+pub trait Client: Debug {
+    /// Creates jobs.
+    ///
+    /// # Errors
+    /// As the driver says.
+    fn create(&self, body: &Value) -> Result<Vec<JobRef>, SubmitError>;
+
+    /// One look at a job.
+    fn status(&self, job: &JobRef) -> Status;
+
+    /// One look at each job.
+    fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status>;
+
+    /// Waits for a job.
+    fn wait(&self, job: &JobRef) -> Finished;
+
+    /// Waits for many jobs, to the last.
+    fn wait_all(&self, jobs: Vec<JobRef>) -> Vec<Finished>;
+
+    /// Waits for many jobs, to the last, and has another thread stop the wait once `when` has returned there.
+    fn wait_all_stopped(&self, jobs: Vec<JobRef>, when: &(dyn Fn() + Sync)) -> Vec<Finished>;
+
+    /// Waits for many jobs, tells each end at once, and drops the wait when it is told not to go on.
+    fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished>;
+
+    /// What all waits and looks of this client have cost.
+    fn metrics(&self) -> Stats;
+}
+
+impl Setup {
+    /// A client of the kiln at this server, with a key, and in a hurry.
+    pub fn of(server: &Server) -> Self {
+        Self::at(server.url())
+    }
+
+    /// The same at any address.
+    pub fn at(base_url: impl Into<String>) -> Self {
+        Self {
+            dialect: kiln::dialect(),
+            base_url: base_url.into(),
+            headers: vec![("x-api-key".to_owned(), kiln::KEY.to_owned())],
+            policy: kiln::hurried().build().expect("the stories' policy is sound"),
+            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            max_body: None,
+        }
+    }
+
+    /// Another dialect.
+    pub fn dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// Another policy.
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// At most so many requests at once.
+    pub fn max_in_flight(self, max_in_flight: usize) -> Self {
+        Self { max_in_flight, ..self }
+    }
+
+    /// At most so many bytes of a body.
+    pub fn max_body(self, bytes: u64) -> Self {
+        Self { max_body: Some(bytes), ..self }
+    }
+}
+
+/// Tells a story to a driver on a thread of its own, so that one that hangs fails.
+pub fn tell(story: fn(&dyn Driver), driver: impl Driver + Send + 'static) {
+    let (ended, end) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        // Dropped at the end, also by a panic.
+        let _ended = ended;
+        story(&driver);
+    });
+    match end.recv_timeout(HANG_GUARD) {
+        Err(RecvTimeoutError::Timeout) => panic!("the driver hangs: the story is not over after {HANG_GUARD:?}"),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+            if let Err(panic) = thread.join() {
+                resume_unwind(panic);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! One suite of stories over real sockets that every driver of [`jobwatch`] must pass.
+//!
+//! A story is a plain function from a [`Driver`] to nothing. It starts a [`Server`] that answers by a script and
+//! remembers every request, has the driver's client wait for jobs, and asserts the outcome, the counts, and what the
+//! server saw. [`conformance!`] makes each of them a `#[test]` of the driver's own:
+//!
+//! ```
+//! mod carrier_pigeon {
+//!     # use jobwatch_conformance::{Client, Driver, Setup};
+//!     # struct CarrierPigeon;
+//!     # impl Driver for CarrierPigeon {
+//!     #     fn client(&self, _: Setup) -> Box<dyn Client> { unimplemented!() }
+//!     # }
+//!     // struct CarrierPigeon; impl Driver for CarrierPigeon { … }
+//!     jobwatch_conformance::conformance!(CarrierPigeon);
+//! }
+//! ```
+//!
+//! Delays are real but short. Time is asserted from below alone, by the server's clock; from above there is only
+//! [`HANG_GUARD`], which turns a driver that hangs into a test that fails.
+//!
+//! Not told here: proxies and TLS, which need more than a socket; wake-ups and snapshots, for which the drivers have no
+//! face (a wait that is dropped is taken up through [`jobwatch::Fleet::resume`], which the core's own tests cover); how
+//! much memory a body takes, of which the server sees only how many bytes were read from it.
+
+// A story panics where a driver fails it: that is what it is for.
+#![allow(clippy::missing_panics_doc)]
+
+mod answer;
+mod driver;
+mod kiln;
+mod server;
+pub mod stories;
+
+pub use answer::Answer;
+pub use driver::{Client, Driver, HANG_GUARD, Setup, tell};
+pub use server::{Log, Request, Server};

@@ -1,0 +1,96 @@
+//! The asynchronous driver, blocked on in a runtime of one thread, so that nothing goes on behind its back.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use jobwatch::{Finished, JobRef, Stats, Status, SubmitError};
+use jobwatch_conformance::{Client, Driver, Setup, conformance};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+conformance!(Reqwest);
+
+struct Reqwest;
+
+#[derive(Debug)]
+struct ReqwestClient {
+    client: jobwatch_reqwest::Client,
+    runtime: Runtime,
+}
+
+impl Driver for Reqwest {
+    fn client(&self, setup: Setup) -> Box<dyn Client> {
+        let mut builder = jobwatch_reqwest::Client::builder(setup.dialect)
+            .base_url(setup.base_url)
+            .policy(setup.policy)
+            .max_in_flight(setup.max_in_flight);
+        for (name, value) in setup.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(bytes) = setup.max_body {
+            builder = builder.max_body(bytes);
+        }
+        let client = builder.build().expect("the story's setup is sound");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
+        Box::new(ReqwestClient { client, runtime })
+    }
+}
+
+impl Client for ReqwestClient {
+    fn create(&self, body: &Value) -> Result<Vec<JobRef>, SubmitError> {
+        self.runtime.block_on(self.client.create(body))
+    }
+
+    fn status(&self, job: &JobRef) -> Status {
+        self.runtime.block_on(self.client.status(job))
+    }
+
+    fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
+        self.runtime.block_on(self.client.statuses(jobs))
+    }
+
+    fn wait(&self, job: &JobRef) -> Finished {
+        self.runtime.block_on(self.client.wait(job))
+    }
+
+    fn wait_all(&self, jobs: Vec<JobRef>) -> Vec<Finished> {
+        self.wait_all_while(jobs, &mut |_| true)
+    }
+
+    fn wait_all_stopped(&self, jobs: Vec<JobRef>, when: &(dyn Fn() + Sync)) -> Vec<Finished> {
+        let mut all = self.client.wait_all(jobs);
+        let stopper = all.stopper();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                when();
+                stopper.stop();
+            });
+            self.runtime.block_on(async {
+                let mut told = Vec::new();
+                while let Some(finished) = all.next().await {
+                    told.push(finished);
+                }
+                told
+            })
+        })
+    }
+
+    fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
+        self.runtime.block_on(async {
+            let mut all = self.client.wait_all(jobs);
+            let mut told = Vec::new();
+            while let Some(finished) = all.next().await {
+                let goes_on = go_on(&finished);
+                told.push(finished);
+                if !goes_on {
+                    break;
+                }
+            }
+            told
+        })
+    }
+
+    fn metrics(&self) -> Stats {
+        self.client.metrics()
+    }
+}

@@ -1,0 +1,81 @@
+//! The blocking driver.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use jobwatch::{Finished, JobRef, Stats, Status, SubmitError};
+use jobwatch_conformance::{Client, Driver, Setup, conformance};
+use serde_json::Value;
+
+conformance!(Ureq);
+
+struct Ureq;
+
+#[derive(Debug)]
+struct UreqClient(jobwatch_ureq::Client);
+
+impl Driver for Ureq {
+    fn client(&self, setup: Setup) -> Box<dyn Client> {
+        let mut builder = jobwatch_ureq::Client::builder(setup.dialect)
+            .base_url(setup.base_url)
+            .policy(setup.policy)
+            .max_in_flight(setup.max_in_flight);
+        for (name, value) in setup.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(bytes) = setup.max_body {
+            builder = builder.max_body(bytes);
+        }
+        Box::new(UreqClient(builder.build().expect("the story's setup is sound")))
+    }
+}
+
+impl Client for UreqClient {
+    fn create(&self, body: &Value) -> Result<Vec<JobRef>, SubmitError> {
+        self.0.create(body)
+    }
+
+    fn status(&self, job: &JobRef) -> Status {
+        self.0.status(job)
+    }
+
+    fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
+        self.0.statuses(jobs)
+    }
+
+    fn wait(&self, job: &JobRef) -> Finished {
+        self.0.wait(job)
+    }
+
+    fn wait_all(&self, jobs: Vec<JobRef>) -> Vec<Finished> {
+        self.0.wait_all(jobs).collect()
+    }
+
+    fn wait_all_stopped(&self, jobs: Vec<JobRef>, when: &(dyn Fn() + Sync)) -> Vec<Finished> {
+        let all = self.0.wait_all(jobs);
+        let stopper = all.stopper();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                when();
+                stopper.stop();
+            });
+            all.collect()
+        })
+    }
+
+    fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
+        let mut told = Vec::new();
+        for finished in self.0.wait_all(jobs) {
+            let goes_on = go_on(&finished);
+            told.push(finished);
+            if !goes_on {
+                break;
+            }
+        }
+        told
+    }
+
+    fn metrics(&self) -> Stats {
+        self.0.metrics()
+    }
+}
