@@ -215,6 +215,10 @@ impl Job {
         self.poller.abandon_in_flight(policy, now);
     }
 
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests
+    }
+
     pub(crate) fn failed_requests(&self) -> u32 {
         self.failed_requests
     }

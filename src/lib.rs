@@ -124,7 +124,7 @@ pub use time::Timestamp;
 pub use {
     backend::{Backend, BackendError, IdError, JobRef},
     dialect::{Dialect, DialectError, HintSource, Reading},
-    fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, RequestId},
+    fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
     job::{Finished, TransportError},
     snapshot::JobSnapshot,
     stats::{Outcomes, Stats, Times},

@@ -115,6 +115,22 @@ pub enum FleetEvent {
     },
 }
 
+/// Where a job stands, for those who show it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress<'a> {
+    /// The job.
+    pub job: &'a JobRef,
+    /// Its state, in the backend's word; `None` before the first answer.
+    pub state: Option<&'a str>,
+    /// Requests sent, redirects included.
+    pub requests: u32,
+    /// A request is under way.
+    pub in_flight: bool,
+    /// When the next look is due, or the request under way expires. Limits may add to it.
+    pub next: Timestamp,
+}
+
 #[derive(Debug)]
 struct Slot {
     generation: u32,
@@ -221,6 +237,19 @@ impl Fleet {
     pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
         let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
         slot.entry.as_ref().map(|entry| &entry.job.job)
+    }
+
+    /// Where a job stands; `None` once its wait has ended.
+    pub fn progress(&self, handle: JobHandle) -> Option<Progress<'_>> {
+        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
+        let job = &slot.entry.as_ref()?.job;
+        Some(Progress {
+            job: &job.job,
+            state: job.state(),
+            requests: job.requests(),
+            in_flight: job.poller.in_flight().is_some(),
+            next: job.poller.due()?,
+        })
     }
 
     /// A job as a value that can be stored and taken up again; `None` once its wait has ended.

@@ -44,11 +44,11 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
     for _ in 0..args.jobs {
         jobs.extend(client.create(&()).await.map_err(Failure::local)?);
     }
-    let mut view = View::new(false, logging, &jobs);
     // People get a table at the end instead of a line per job.
     let lines: Box<dyn Write> = if args.json { Box::new(io::stdout()) } else { Box::new(io::sink()) };
     let mut report = Report::new(lines, args.json).at_speed(args.speed);
-    let mut all = client.wait_all(jobs.clone());
+    let mut all = client.wait_all(jobs);
+    let mut view = View::new(false, logging, all.fleet(), args.speed);
     let mut ends = Vec::new();
     let told = tell(&mut all, &mut view, &mut report, None, |finished| ends.push(finished.clone())).await;
     view.close();
@@ -67,7 +67,9 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
         return Ok(if right == ends.len() { 0 } else { 4 });
     }
     note(format_args!("not known to have ended: {}; this backend ends with the demo", told.unfinished.len()));
-    note(format_args!("  to run it again: jobwatch demo --jobs {} --speed {} --seed {seed}", args.jobs, args.speed));
+    let faults = args.faults.as_ref().map(|faults| format!(" --faults {faults}")).unwrap_or_default();
+    let (jobs, speed) = (args.jobs, args.speed);
+    note(format_args!("  to run it again: jobwatch demo --jobs {jobs} --speed {speed} --seed {seed}{faults}"));
     Ok(told.status)
 }
 
@@ -83,15 +85,12 @@ fn agrees(end: &Finished, job: &LedgerJob) -> bool {
 
 fn introduce(args: &DemoArgs, seed: u64, policy: &Policy) {
     let real = |time: Duration| time.as_secs_f64() * args.speed;
+    let longest = policy.max_delay().map_or(f64::INFINITY, real);
+    note(format_args!("{} jobs of 20 to 40 s, {} times as fast as life (seed {seed}).", args.jobs, args.speed));
     note(format_args!(
-        "{} jobs of 20 to 40 s on a backend in this process, {} times as fast as life (seed {seed}).",
-        args.jobs, args.speed
-    ));
-    note(format_args!(
-        "Each is asked for at once, then after {:.0} s, ever later up to {:.0} s, with jitter; answers are pending until \
-         the job ends.\n",
-        real(policy.min_delay()),
-        policy.max_delay().map_or(f64::INFINITY, real)
+        "The backend says \"pending\" until a job ends. Each is asked for at once, then\n\
+         after {:.0} s, and ever later up to {longest:.0} s, with jitter.\n",
+        real(policy.min_delay())
     ));
 }
 
@@ -112,11 +111,14 @@ fn conclude(
         }
     }
     for end in ends.iter().take(MOST_ROWS) {
-        let took = truth.get(end.job.id()).map(|job| job.ended_at_ns.saturating_sub(job.created_at_ns));
+        let took = truth
+            .get(end.job.id())
+            .filter(|_| end.outcome.is_jobs_end())
+            .map(|job| job.ended_at_ns.saturating_sub(job.created_at_ns));
         table.add_row([
             shorten(end.job.id(), ID_WIDTH),
             format!("{} {}", mark(end.outcome), end.outcome),
-            took.map_or_else(String::new, |took| seconds(Duration::from_nanos(took))),
+            took.map_or_else(|| "–".to_owned(), |took| seconds(Duration::from_nanos(took))),
             end.detection_delay.map_or_else(|| "–".to_owned(), |delay| format!("+{}", seconds(delay))),
             end.requests.to_string(),
         ]);

@@ -1,23 +1,27 @@
 //! Progress for people, on standard error: live on a terminal, a line per change elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jobwatch::{Finished, JobRef, Outcome, Stats};
+use jobwatch::{Finished, Fleet, JobHandle, Outcome, Progress, Stats, Timestamp};
 
 use crate::report::one_line;
 
 /// Jobs with a line of their own; the total speaks for the rest.
 const MOST_LINES: usize = 12;
 
-/// How often a live line is drawn anew.
-const TICK: Duration = Duration::from_millis(100);
+/// How often live lines are written anew.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// An id is cut to this many characters in a live view, so that its line fits into 80 columns.
+/// An id is cut to this many characters, so that its line fits into 80 columns.
 const ID_WIDTH: usize = 36;
+
+/// How the line of a job looks that ended well, badly, or in an unknown way.
+const ENDED: [&str; 3] =
+    ["✔ {prefix}  {wide_msg:.green}", "✘ {prefix}  {wide_msg:.red}", "? {prefix}  {wide_msg:.yellow}"];
 
 pub(crate) enum View {
     Quiet,
@@ -29,41 +33,52 @@ pub(crate) enum View {
 pub(crate) struct Live {
     bars: MultiProgress,
     total: ProgressBar,
-    lines: HashMap<String, ProgressBar>,
-    waiting: Vec<String>,
+    lines: HashMap<JobHandle, ProgressBar>,
+    /// Lines of jobs that have ended, the oldest first: they make room for others.
+    ended: VecDeque<ProgressBar>,
+    /// Jobs without a line.
+    queue: VecDeque<JobHandle>,
     counts: [u64; 3],
     start: Instant,
+    /// Simulated seconds for each real one.
+    speed: f64,
 }
 
 impl View {
     /// What suits standard error. With a log on it, live lines would be torn.
-    pub(crate) fn new(quiet: bool, logging: bool, jobs: &[JobRef]) -> Self {
+    pub(crate) fn new(quiet: bool, logging: bool, fleet: &Fleet, speed: f64) -> Self {
         if quiet {
             Self::Quiet
         } else if io::stderr().is_terminal() && !logging {
-            Self::Live(Live::new(jobs))
+            Self::Live(Live::new(fleet, speed))
         } else {
             Self::Lines
         }
     }
 
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
     /// A job is in another state.
-    pub(crate) fn changed(&mut self, id: &str, state: &str) {
-        match self {
-            Self::Quiet => {}
-            Self::Lines => note(format_args!("{}: {}", one_line(id), one_line(state))),
-            Self::Live(live) => {
-                if let Some(line) = live.lines.get(id) {
-                    line.set_message(one_line(state));
-                }
-            }
+    pub(crate) fn changed(&mut self, fleet: &Fleet, handle: JobHandle, state: &str) {
+        if let (Self::Lines, Some(job)) = (&self, fleet.job(handle)) {
+            note(format_args!("{}: {}", one_line(job.id()), one_line(state)));
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, fleet: &Fleet, now: Timestamp) {
+        if let Self::Live(live) = self {
+            live.tick(fleet, now);
         }
     }
 
     /// A job's wait has ended.
-    pub(crate) fn finished(&mut self, finished: &Finished, stats: &Stats) {
+    pub(crate) fn finished(&mut self, handle: JobHandle, finished: &Finished, fleet: &Fleet) {
         if let Self::Live(live) = self {
-            live.finished(finished, stats);
+            live.finished(handle, finished, fleet.stats());
+            live.open_lines(fleet);
         }
     }
 
@@ -78,7 +93,7 @@ impl View {
     /// Takes live lines away.
     pub(crate) fn close(&mut self) {
         if let Self::Live(live) = self {
-            for line in live.lines.values() {
+            for line in live.lines.values().chain(&live.ended) {
                 line.finish_and_clear();
             }
             live.total.finish_and_clear();
@@ -87,63 +102,99 @@ impl View {
 }
 
 impl Live {
-    fn new(jobs: &[JobRef]) -> Self {
+    fn new(fleet: &Fleet, speed: f64) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let total = bars.add(ProgressBar::new(jobs.len() as u64));
-        total.set_style(style("{bar:24.green/dim} {pos}/{len}  {msg}  {elapsed}").progress_chars("━╸─"));
-        total.enable_steady_tick(TICK);
+        let total = bars.add(ProgressBar::new(fleet.len() as u64));
+        total.set_style(style("{bar:24.green/dim} {pos}/{len}  {wide_msg}").progress_chars("━╸─"));
         let mut live = Self {
             bars,
             total,
             lines: HashMap::new(),
-            waiting: jobs.iter().rev().map(|job| job.id().to_owned()).collect(),
+            ended: VecDeque::new(),
+            queue: fleet.jobs().map(|(handle, _)| handle).collect(),
             counts: [0; 3],
             start: Instant::now(),
+            speed,
         };
-        while live.lines.len() < MOST_LINES && live.open_line() {}
+        live.open_lines(fleet);
         live
     }
 
-    /// Gives the next job in line a line of its own.
-    fn open_line(&mut self) -> bool {
-        let Some(id) = self.waiting.pop() else { return false };
-        if !self.lines.contains_key(&id) {
+    /// Gives lines to the next jobs, as long as there is room.
+    fn open_lines(&mut self, fleet: &Fleet) {
+        while let Some(handle) = self.queue.front().copied() {
+            if self.lines.len() + self.ended.len() >= MOST_LINES {
+                match self.ended.pop_front() {
+                    Some(line) => {
+                        line.finish_and_clear();
+                        self.bars.remove(&line);
+                    }
+                    None => return,
+                }
+            }
+            self.queue.pop_front();
+            let Some(job) = fleet.job(handle) else { continue };
             let line = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
-            line.set_style(style("{spinner:.cyan} {prefix}  {msg:.dim}  {elapsed:.dim}"));
-            line.set_prefix(shorten(&one_line(&id), ID_WIDTH));
-            line.set_message("…");
-            line.enable_steady_tick(TICK);
-            // A job whose line opens late has been waited for all the while.
-            let line = line.with_elapsed(self.start.elapsed());
-            self.lines.insert(id, line);
+            line.set_style(style("{spinner:.cyan} {prefix}  {wide_msg}"));
+            line.set_prefix(shorten(&one_line(job.id()), ID_WIDTH));
+            self.lines.insert(handle, line);
         }
-        true
     }
 
-    fn finished(&mut self, finished: &Finished, stats: &Stats) {
+    fn tick(&mut self, fleet: &Fleet, now: Timestamp) {
+        for (handle, line) in &self.lines {
+            if let Some(progress) = fleet.progress(*handle) {
+                line.set_message(self.words(&progress, now));
+                line.tick();
+            }
+        }
+        self.total.set_message(self.figures(fleet.stats()));
+    }
+
+    fn finished(&mut self, handle: JobHandle, finished: &Finished, stats: &Stats) {
         let count = match finished.outcome {
             Outcome::Succeeded => 0,
             Outcome::Failed | Outcome::Cancelled | Outcome::Lost => 1,
             Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped => 2,
         };
         self.counts[count] += 1;
-        if let Some(line) = self.lines.remove(finished.job.id()) {
-            line.finish_and_clear();
-            self.bars.remove(&line);
-            while !self.waiting.is_empty() && self.lines.len() < MOST_LINES {
-                self.open_line();
-            }
-        } else {
-            self.waiting.retain(|id| id != finished.job.id());
+        if let Some(line) = self.lines.remove(&handle) {
+            line.set_style(style(ENDED[count]));
+            let late = finished.detection_delay.map(|delay| format!("  noticed +{:.1} s", self.seconds(delay)));
+            line.finish_with_message(format!(
+                "{:<10} {:>3} requests{}",
+                finished.outcome.as_str(),
+                finished.requests,
+                late.unwrap_or_default()
+            ));
+            self.ended.push_back(line);
         }
-        let [good, bad, unknown] = self.counts;
-        let mut message = format!("✔ {good}  ✘ {bad}");
-        if unknown > 0 {
-            message += &format!("  ? {unknown}");
-        }
-        message += &format!("  {} requests", stats.requests);
-        self.total.set_message(message);
         self.total.inc(1);
+        self.total.set_message(self.figures(stats));
+    }
+
+    /// What a job does just now.
+    fn words(&self, progress: &Progress<'_>, now: Timestamp) -> String {
+        let state = one_line(progress.state.unwrap_or("…"));
+        let next = if progress.in_flight {
+            "asking".to_owned()
+        } else {
+            format!("next in {:.1} s", self.seconds(progress.next.saturating_since(now)))
+        };
+        format!("{state:<10} {:>3} requests  {next}", progress.requests)
+    }
+
+    fn figures(&self, stats: &Stats) -> String {
+        let [good, bad, unknown] = self.counts;
+        let mut figures = format!("✔ {good}  ✘ {bad}");
+        if unknown > 0 {
+            figures += &format!("  ? {unknown}");
+        }
+        figures + &format!("  {} requests  {:.0} s", stats.requests, self.seconds(self.start.elapsed()))
+    }
+
+    fn seconds(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * self.speed
     }
 }
 
@@ -156,7 +207,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates of this file are well-formed")
 }
 
-/// The beginning of an id that is too long for a line.
+/// The beginning of an id that is too long for its place.
 pub(crate) fn shorten(id: &str, width: usize) -> String {
     if id.chars().count() <= width {
         return id.to_owned();

@@ -1,6 +1,7 @@
 //! `jobwatch wait` and `jobwatch status`.
 
 use std::io::{self, Write};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use jobwatch::{Finished, FleetEvent, JobRef, Stats, Status};
@@ -11,7 +12,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary, one_line};
 use crate::target;
-use crate::view::{View, note};
+use crate::view::{TICK, View, note};
 
 /// Ids named in the command that goes on; with more, a file of ids is of more use.
 const MOST_IDS_TOLD: usize = 20;
@@ -30,9 +31,9 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let client = builder.max_in_flight(args.concurrency as usize).build().map_err(|error| target::explain(&error))?;
 
     let start = Instant::now();
-    let mut view = View::new(args.quiet, logging, &jobs);
-    let mut report = Report::new(io::stdout(), args.json);
     let mut all = client.wait_all(jobs);
+    let mut view = View::new(args.quiet, logging, all.fleet(), 1.0);
+    let mut report = Report::new(io::stdout(), args.json);
     let told = tell(&mut all, &mut view, &mut report, args.overall_timeout, |_| {}).await;
     view.close();
     let told = told?;
@@ -65,34 +66,31 @@ pub(crate) async fn tell<W: Write>(
 ) -> Result<Told, Failure> {
     let stopper = all.stopper();
     let interrupt = Interrupt::watch(move || stopper.stop()).map_err(Failure::local)?;
-    let mut limit = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
+    let mut over = pin!(after(limit));
     let mut exit = ExitStatus::default();
     let mut unfinished = Vec::new();
     loop {
-        let event = match &mut limit {
-            None => all.next_event().await,
-            Some(over) => tokio::select! {
-                event = all.next_event() => event,
-                () = over => {
-                    limit = None;
-                    all.stopper().stop();
-                    continue;
-                }
-            },
+        let event = tokio::select! {
+            event = all.next_event() => event,
+            () = &mut over => {
+                over.set(after(None));
+                all.stopper().stop();
+                continue;
+            }
+            () = after(view.is_live().then_some(TICK)) => {
+                view.tick(all.fleet(), all.now());
+                continue;
+            }
         };
         match event {
             None => break,
-            Some(FleetEvent::Changed { handle, state }) => {
-                if let Some(job) = all.job(handle) {
-                    view.changed(job.id(), &state);
-                }
-            }
-            Some(FleetEvent::Finished { finished, .. }) => {
+            Some(FleetEvent::Changed { handle, state }) => view.changed(all.fleet(), handle, &state),
+            Some(FleetEvent::Finished { handle, finished }) => {
                 exit.note(&finished);
                 if !finished.outcome.is_jobs_end() {
                     unfinished.push(finished.job.clone());
                 }
-                view.finished(&finished, all.stats());
+                view.finished(handle, &finished, all.fleet());
                 view.aside(|| report.finished(&finished))?;
                 keep(&finished);
             }
@@ -100,6 +98,14 @@ pub(crate) async fn tell<W: Write>(
         }
     }
     Ok(Told { status: interrupt.status().unwrap_or_else(|| exit.code()), unfinished })
+}
+
+/// Comes after this time, or never.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 pub(crate) async fn status(args: &StatusArgs) -> Result<u8, Failure> {

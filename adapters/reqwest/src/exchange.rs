@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, Request, Response};
 use jobwatch::{LookError, TransportError};
 use rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
@@ -67,9 +68,13 @@ pub(crate) async fn exchange(
 
 async fn send_and_read(
     client: &reqwest::Client,
-    request: Request<Vec<u8>>,
+    mut request: Request<Vec<u8>>,
     max_body: u64,
 ) -> Result<Response<Vec<u8>>, TransportError> {
+    if request.body().is_empty() && request.method() == Method::POST {
+        // RFC 9110 §8.6; without it there are servers that answer 411.
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     let request = request.try_into().map_err(translate)?;
     let mut answer = client.execute(request).await.map_err(translate)?;
     let mut body = Vec::new();
@@ -148,7 +153,7 @@ fn is_break(error: &io::Error) -> bool {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof
     );
-    broken || error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    broken || error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
 }
 
 /// What the client says of an error: no address, and of the chain of causes only what tells something.

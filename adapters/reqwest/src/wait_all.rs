@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use http::{Request, Response};
-use jobwatch::{
-    Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, Policy, RequestId, Stats, Timestamp, TransportError,
-};
+use jobwatch::{Finished, Fleet, FleetAction, FleetEvent, JobRef, Policy, RequestId, Stats, Timestamp, TransportError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep};
@@ -134,9 +132,14 @@ impl WaitAll {
         }
     }
 
-    /// The job behind a handle; `None` once its wait has ended.
-    pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
-        self.fleet.job(handle)
+    /// The fleet behind it, to look at: who is waited for, and where each job stands.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The present instant on the clock by which the fleet is driven.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Jobs whose wait has not ended.
@@ -193,10 +196,6 @@ impl WaitAll {
         let shared = Arc::clone(&self.shared);
         let exchange = async move { (id, exchange(&shared, request, timeout).await) };
         self.exchanges.spawn(exchange.instrument(span));
-    }
-
-    fn now(&self) -> Timestamp {
-        self.shared.clock.now()
     }
 }
 

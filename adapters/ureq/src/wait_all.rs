@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use jobwatch::{
-    Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, LookError, Policy, RequestId, Stats, Timestamp,
+    Finished, Fleet, FleetAction, FleetEvent, JobRef, LookError, Policy, RequestId, Stats, Timestamp,
     TransportError,
 };
 
@@ -101,9 +101,14 @@ impl WaitAll {
         }
     }
 
-    /// The job behind a handle; `None` once its wait has ended.
-    pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
-        self.fleet.job(handle)
+    /// The fleet behind it, to look at: who is waited for, and where each job stands.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The present instant on the clock by which the fleet is driven.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Jobs whose wait has not ended.
@@ -131,9 +136,6 @@ impl WaitAll {
         debug_span!("look", job = self.fleet.job(id.job()).map(tracing::field::debug))
     }
 
-    fn now(&self) -> Timestamp {
-        self.shared.clock.now()
-    }
 }
 
 fn tell(finished: &Finished) {
