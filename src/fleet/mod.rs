@@ -27,8 +27,8 @@ pub const DEFAULT_MAX_IN_FLIGHT: usize = 16;
 
 /// Waits for many jobs of one backend.
 ///
-/// Call [`poll`](Self::poll) until it says `Sleep` or `Idle`, carry out what it says, hand in what comes of it, and drain
-/// [`next_event`](Self::next_event). Each job inserted gets exactly one [`FleetEvent::Finished`], unless it is removed.
+/// Call [`poll`](Self::poll) and carry out what it says until it says `Sleep` or `Idle`; then, before sleeping or leaving,
+/// drain [`next_event`](Self::next_event): polling ends waits, too. Hand in what comes of each request. Each job inserted gets exactly one [`FleetEvent::Finished`], unless it is removed.
 #[derive(Debug)]
 pub struct Fleet {
     backend: Arc<Backend>,

@@ -1,4 +1,5 @@
-//! The command line.
+//! The command line. Its doc comments are the program's help, which is no Markdown.
+#![allow(clippy::doc_markdown)]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,6 +35,7 @@ Exit status:
   130, 143 interrupted; the jobs go on";
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // there is one, once
 pub(crate) enum Command {
     /// Watch it work: a simulated backend, jobs and a client in one process
     Demo(DemoArgs),

@@ -116,21 +116,23 @@ impl Summary {
         ];
         let counts: Vec<_> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-        let mut sentence = match self.jobs {
+        let mut parts = vec![match self.jobs {
             0 => "no jobs".to_owned(),
             1 => format!("1 job: {}", counts.join(", ")),
             jobs => format!("{jobs} jobs: {}", counts.join(", ")),
-        };
+        }];
         if let Some(per_job) = self.requests_per_job {
-            sentence += &format!("; {} requests, {per_job:.1} a job", self.requests);
-        }
-        if self.failed_requests > 0 {
-            sentence += &format!(", {} of them failed", self.failed_requests);
+            let failed = match self.failed_requests {
+                0 => String::new(),
+                failed => format!(", {failed} of them failed"),
+            };
+            parts.push(format!("{} requests, {per_job:.1} a job{failed}", self.requests));
         }
         if let Some(delay) = self.mean_detection_delay_s {
-            sentence += &format!("; noticed {delay:.1} s late in the mean");
+            parts.push(format!("noticed {delay:.1} s late in the mean"));
         }
-        sentence + &format!("; {:.1} s in all", self.wall_s)
+        parts.push(format!("{:.1} s in all", self.wall_s));
+        parts.join("; ")
     }
 }
 

@@ -41,13 +41,10 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// The error with its causes.
 pub(crate) fn explain(error: &StartError) -> Failure {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message += &format!(": {cause}");
-        source = cause.source();
-    }
+    let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| error.source());
+    let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     match error {
         StartError::BadValue { .. } => Failure::usage(message),
         _ => Failure::local(message),

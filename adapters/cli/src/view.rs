@@ -186,11 +186,9 @@ impl Live {
 
     fn figures(&self, stats: &Stats) -> String {
         let [good, bad, unknown] = self.counts;
-        let mut figures = format!("✔ {good}  ✘ {bad}");
-        if unknown > 0 {
-            figures += &format!("  ? {unknown}");
-        }
-        figures + &format!("  {} requests  {:.0} s", stats.requests, self.seconds(self.start.elapsed()))
+        let unknown = if unknown > 0 { format!("  ? {unknown}") } else { String::new() };
+        let elapsed = self.seconds(self.start.elapsed());
+        format!("✔ {good}  ✘ {bad}{unknown}  {} requests  {elapsed:.0} s", stats.requests)
     }
 
     fn seconds(&self, time: Duration) -> f64 {

@@ -1,96 +1,212 @@
-//! What goes over the wire, and what becomes of answers that are none: against servers of a few lines.
+//! What goes over the wire, what becomes of answers that are none, and what is said about it: against servers of a few
+//! lines.
 
-use std::io::Write;
-use std::sync::Arc;
+#![allow(clippy::unwrap_used)] // in helpers too
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jobwatch::LookError;
 use jobwatch_reqwest::{Client, ClientBuilder, Dialect, Finished, JobRef, Outcome, Policy};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+const DONE: &[u8] = b"{\"result\":\"completed\"}";
+
 #[tokio::test]
-async fn probe() {
-    for (name, answer) in [
-        ("close", &b""[..]),
-        ("half head", b"HTTP/1.1 200 OK\r\nContent-"),
-        ("short body", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}"),
-        ("short chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{}"),
-        ("bad chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}"),
-        ("bad gzip", b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 18\r\n\r\n{}{}{}{}{}{}{}{}{}"),
-        ("bad head", b"SSH-2.0 hello\r\n\r\n"),
-        ("bad head", b"HTTP/1.1 200 OK\r\nfoo bar: \x01\r\n\r\n"),
-    ] {
-        let (url, _) = serve(answer.to_vec()).await;
-        let f = ask(&url, |c| c).await;
-        println!("{name}: {:?} {:?}", f.last_error, f.error);
+async fn requests_are_plain_and_carry_what_they_must() {
+    let (url, mut heads) = serve(answer("", b"{\"job_id\":\"job-12\"}")).await;
+    let client = Client::builder(Dialect::tracker()).base_url(url).header("x-api-key", "sesame").build().unwrap();
+
+    client.create(&()).await.unwrap();
+    let head = heads.recv().await.unwrap();
+    assert!(head.starts_with("POST /create_job HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\ncontent-length: 0\r\n"), "{head}");
+    assert!(!head.contains("content-type"), "{head}");
+
+    client.create(&[1, 2]).await.unwrap();
+    let head = heads.recv().await.unwrap();
+    assert!(head.contains("\r\ncontent-length: 5\r\n"), "{head}");
+    assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
+
+    client.status(&JobRef::new("a b/..?#").unwrap()).await;
+    let head = heads.recv().await.unwrap();
+    assert!(head.starts_with("GET /status/a%20b%2F..%3F%23 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(concat!("\r\nuser-agent: jobwatch/", env!("CARGO_PKG_VERSION"), "\r\n")), "{head}");
+    assert!(head.contains("\r\nx-api-key: sesame\r\n"), "{head}");
+    assert!(head.contains("\r\naccept-encoding: gzip\r\n"), "{head}");
+    assert!(!head.contains("content-length") && !head.contains("referer") && !head.contains("cookie"), "{head}");
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_told_for_what_it_is() {
+    let zipped = gzip(DONE);
+    let mut wrong = zipped.clone();
+    let checksum = wrong.len() - 6;
+    wrong[checksum] ^= 1;
+    let cut = &zipped[..zipped.len() - 12];
+    let zip = "content-encoding: gzip\r\n";
+    let endless = "HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\n{}";
+    let table = [
+        ("nothing", Vec::new(), LookError::Disconnected),
+        ("half a head", b"HTTP/1.1 200 OK\r\nContent-".to_vec(), LookError::Disconnected),
+        ("half a body", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}".to_vec(), LookError::Disconnected),
+        ("a body of which most is promised", endless.as_bytes().to_vec(), LookError::Disconnected),
+        (
+            "half a chunk",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{}".to_vec(),
+            LookError::Disconnected,
+        ),
+        ("another protocol", b"SSH-2.0-server\r\n\r\n".to_vec(), LookError::Disconnected),
+        ("no gzip", answer(zip, b"{\"result\":\"completed\"}"), LookError::Malformed),
+        ("half a gzip", answer(zip, cut), LookError::Malformed),
+        ("a gzip with a wrong checksum", answer(zip, &wrong), LookError::Malformed),
+        ("no JSON", answer("", b"<html>"), LookError::Malformed),
+    ];
+    for (what, bytes, expected) in table {
+        let (url, mut heads) = serve(bytes).await;
+        let finished = ask(&url, |client| client).await;
+        assert_eq!(finished.last_error, Some(expected), "{what}: {:?}", finished.error);
+        assert_eq!(finished.requests, 1, "{what}");
+        heads.recv().await.unwrap();
+        assert!(heads.try_recv().is_err(), "{what}: nothing is repeated in secret");
     }
-    let gz = gzip(b"{\"result\":\"completed\"}");
-    let cut = [format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gz.len() - 12).as_bytes(), &gz[..gz.len() - 12]].concat();
-    let (url, _) = serve(cut).await;
-    let f = ask(&url, |c| c).await;
-    println!("gzip cut: {:?} {:?}", f.last_error, f.error);
-    let cut = [format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gz.len()).as_bytes(), &gz[..gz.len() - 12]].concat();
-    let (url, _) = serve(cut).await;
-    let f = ask(&url, |c| c).await;
-    println!("gzip conn cut: {:?} {:?}", f.last_error, f.error);
-    let mut wrong = gz.clone(); let n = wrong.len(); wrong[n - 6] ^= 1;
-    let cut = [format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gz.len()).as_bytes(), &wrong[..]].concat();
-    let (url, _) = serve(cut).await;
-    let f = ask(&url, |c| c).await;
-    println!("gzip crc: {:?} {:?}", f.last_error, f.error);
-
-    let l = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", l.local_addr().unwrap());
-    drop(l);
-    let f = ask(&url, |c| c).await;
-    println!("refused: {:?} {:?}", f.last_error, f.error);
-    let f = ask("http://nobody.invalid", |c| c).await;
-    println!("dns: {:?} {:?}", f.last_error, f.error);
-    let (url, _) = serve(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
-    let f = ask(&url.replace("http", "https"), |c| c).await;
-    println!("tls to plain: {:?} {:?}", f.last_error, f.error);
-    let (url, _) = serve(b"".to_vec()).await;
-    let f = ask(&url.replace("http", "https"), |c| c).await;
-    println!("tls to closed: {:?} {:?}", f.last_error, f.error);
-    let url = serve_tls().await;
-    let f = ask(&url, |c| c).await;
-    println!("tls self-signed: {:?} {:?}", f.last_error, f.error);
-    let (url, mut heads) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\n{\"job_id\":\"job-12\"}".to_vec()).await;
-    let client = Client::builder(Dialect::tracker()).base_url(url).build().unwrap();
-    println!("{:?}", client.create(&()).await);
-    println!("{}", heads.recv().await.unwrap());
-    println!("{:?}", client.create(&serde_json::json!({"a":1})).await);
-    println!("{}", heads.recv().await.unwrap());
-    println!("{:?}", client.status(&JobRef::new("j 1?x#").unwrap()).await);
-    println!("{}", heads.recv().await.unwrap());
 }
 
-async fn ask(url: &str, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Finished {
-    let policy = Policy::default().to_builder().with_attempt_timeout(std::time::Duration::from_secs(2)).build().unwrap().one_look();
-    let client = set(Client::builder(Dialect::tracker()).base_url(url).policy(policy)).build().unwrap();
-    client.wait(&JobRef::new("job").unwrap()).await
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_unreachable() {
+    // Bound and not listening: nobody else can take it meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let finished = ask(&format!("http://{}", socket.local_addr().unwrap()), |client| client).await;
+    assert_eq!((finished.outcome, finished.last_error), (Outcome::GaveUp, Some(LookError::Unreachable)));
 }
 
-async fn serve(answer: Vec<u8>) -> (String, mpsc::UnboundedReceiver<String>) {
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_ends_the_wait() {
+    let finished = ask(&serve_tls().await, |client| client).await;
+    assert_eq!((finished.outcome, finished.last_error), (Outcome::Rejected, Some(LookError::Tls)));
+}
+
+#[tokio::test]
+async fn a_handshake_that_breaks_off_may_work_next_time() {
+    for bytes in [&b""[..], b"HTTP/1.1 400 Bad Request\r\n\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 16 * 1024]).await;
+            let _ = stream.write_all(bytes).await;
+        });
+        let finished = ask(&url, |client| client).await;
+        assert_eq!((finished.outcome, finished.last_error), (Outcome::GaveUp, Some(LookError::Disconnected)));
+    }
+}
+
+#[tokio::test]
+async fn the_transport_follows_no_redirect() {
+    let (foreign, mut foreign_heads) = serve(answer("", DONE)).await;
+    let redirect = format!("HTTP/1.1 302 Found\r\nlocation: {foreign}/x\r\ncontent-length: 0\r\n\r\n").into_bytes();
+    let (url, _heads) = serve(redirect).await;
+    let finished = ask(&url, |client| client.header("x-api-key", "sesame")).await;
+    assert_eq!(finished.last_error, Some(LookError::ForeignOrigin));
+    assert!(foreign_heads.try_recv().is_err());
+
+    let finished = ask(&url, |client| client.allow_origin(&foreign)).await;
+    assert_eq!(finished.outcome, Outcome::Succeeded);
+    assert!(foreign_heads.recv().await.unwrap().starts_with("GET /x HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn the_decoded_body_is_capped() {
+    let (url, _heads) = serve(answer("", DONE)).await;
+    let limit = DONE.len() as u64;
+    assert_eq!(ask(&url, |client| client.max_body(limit)).await.outcome, Outcome::Succeeded);
+    let finished = ask(&url, |client| client.max_body(limit - 1)).await;
+    assert_eq!(finished.last_error, Some(LookError::TooLarge));
+    assert!(finished.error.unwrap().contains("more than 21 bytes; raise max_body (--max-body)"));
+
+    let (url, _heads) = serve(answer("content-encoding: gzip\r\n", &gzip(DONE))).await;
+    assert_eq!(ask(&url, |client| client.max_body(limit)).await.outcome, Outcome::Succeeded);
+    assert_eq!(ask(&url, |client| client.max_body(limit - 1)).await.last_error, Some(LookError::TooLarge));
+
+    let bomb = gzip(&vec![b' '; 64 << 20]);
+    assert!(bomb.len() < 1 << 20);
+    let (url, _heads) = serve(answer("content-encoding: gzip\r\n", &bomb)).await;
+    assert_eq!(ask(&url, |client| client.max_body(1 << 20)).await.last_error, Some(LookError::TooLarge));
+}
+
+#[tokio::test]
+async fn a_body_that_drips_for_ever_does_not_outlast_its_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, heads) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let policy = Policy::builder().with_attempt_timeout(Duration::from_millis(200)).build().unwrap().one_look();
+    let finished = ask(&url, |client| client.policy(policy)).await;
+    assert_eq!(finished.last_error, Some(LookError::Expired));
+}
+
+#[tokio::test]
+async fn nothing_secret_is_said_or_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
+
+    let mut said = String::new();
+    for bytes in [answer("", DONE), Vec::new(), answer("location: /next?sig=sesame\r\n", b"{\"error\":1}")] {
+        let (url, _heads) = serve(bytes).await;
+        let client = Client::builder(Dialect::tracker()).base_url(&url).header("x-api-key", "sesame");
+        let client = client.policy(Policy::default().one_look()).build().unwrap();
+        let job = JobRef::new(format!("{url}/job-1?sig=sesame")).unwrap();
+        let finished = client.wait(&job).await;
+        said.extend([format!("{finished:?}\n"), finished.error.unwrap_or_default()]);
+    }
+    assert!(!said.contains("sesame"), "{said}");
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!log.contains("sesame"), "{log}");
+    for word in ["job-1", "status=200", "answered", "not answered", "the wait has ended", "outcome=succeeded"] {
+        assert!(log.contains(word), "no {word:?} in {log}");
+    }
+}
+
+/// One look.
+async fn ask(url: &str, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Finished {
+    let client = Client::builder(Dialect::tracker()).base_url(url).policy(Policy::default().one_look());
+    set(client).build().unwrap().wait(&JobRef::new("job").unwrap()).await
+}
+
+/// A server that answers every request with these bytes and closes, and tells what it was asked.
+async fn serve(bytes: Vec<u8>) -> (String, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, heads) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let head = read_head(&mut stream).await;
-            let _ = sender.send(head);
-            let _ = stream.write_all(&answer).await;
+            let _ = tell.send(head);
+            let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
+            // A client that is still sending would take a close for a reset.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
     });
     (url, heads)
 }
 
-async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
+async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -101,8 +217,20 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
+fn answer(headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A server with a certificate that nobody has signed.
 async fn serve_tls() -> String {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -118,8 +246,16 @@ async fn serve_tls() -> String {
     url
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

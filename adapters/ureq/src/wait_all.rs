@@ -7,8 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use jobwatch::{
-    Finished, Fleet, FleetAction, FleetEvent, JobRef, LookError, Policy, RequestId, Stats, Timestamp,
-    TransportError,
+    Finished, Fleet, FleetAction, FleetEvent, JobRef, LookError, Policy, RequestId, Stats, Timestamp, TransportError,
 };
 
 use tracing::{Span, debug, debug_span};
@@ -75,28 +74,30 @@ impl WaitAll {
     /// The next piece of news: changes of state as well as ends. `None` when every job has ended.
     pub fn next_event(&mut self) -> Option<FleetEvent> {
         loop {
+            // Before the fleet is asked: an answer that is there has not expired.
+            while let Some(message) = self.workers.receive(Duration::ZERO) {
+                self.take(message);
+            }
+            let action = self.fleet.poll(self.now());
+            if let FleetAction::Send { id, request, timeout } = action {
+                if let Err(error) = self.workers.send(id, self.span(id), request, timeout) {
+                    let error = TransportError::new(LookError::Unreachable, format!("no thread: {error}"));
+                    self.fleet.handle_error(self.now(), id, &error);
+                }
+                continue;
+            }
+            // After it was asked: polling ends waits, too.
             if let Some(event) = self.fleet.next_event() {
                 if let FleetEvent::Finished { finished, .. } = &event {
                     tell(finished);
                 }
                 return Some(event);
             }
-            match self.fleet.poll(self.now()) {
-                FleetAction::Idle => return None,
-                FleetAction::Sleep { until } => {
-                    let now = self.now();
-                    // Timers have grains: round up, so that nothing is polled a moment too early, over and over.
-                    let sleep = until.saturating_since(now).saturating_add(Duration::from_micros(1));
-                    if let Some(message) = self.workers.receive(sleep.min(LONGEST_SLEEP)) {
-                        self.take(message);
-                    }
-                }
-                FleetAction::Send { id, request, timeout } => {
-                    if let Err(error) = self.workers.send(id, self.span(id), request, timeout) {
-                        let error = TransportError::new(LookError::Unreachable, format!("no thread: {error}"));
-                        self.fleet.handle_error(self.now(), id, &error);
-                    }
-                }
+            let FleetAction::Sleep { until } = action else { return None };
+            // Timers have grains: round up, so that nothing is polled a moment too early, over and over.
+            let sleep = until.saturating_since(self.now()).saturating_add(Duration::from_micros(1));
+            if let Some(message) = self.workers.receive(sleep.min(LONGEST_SLEEP)) {
+                self.take(message);
             }
         }
     }
@@ -135,7 +136,6 @@ impl WaitAll {
     fn span(&self, id: RequestId) -> Span {
         debug_span!("look", job = self.fleet.job(id.job()).map(tracing::field::debug))
     }
-
 }
 
 fn tell(finished: &Finished) {

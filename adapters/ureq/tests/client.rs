@@ -1,0 +1,35 @@
+//! What is the blocking client's own; the rest is in the conformance suite.
+
+use std::time::Duration;
+
+use jobwatch_simulator::Simulator;
+use jobwatch_ureq::{Client, Dialect, JobRef, Outcome, Policy};
+
+/// Polling the fleet can end waits and leave nothing to sleep for; those ends were lost.
+#[test]
+fn bug_ends_that_come_of_polling_are_told() {
+    let simulator = Simulator::builder().unresponsive(true).start().unwrap();
+    let policy = Policy::builder()
+        .with_min_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(10))
+        .with_total_timeout(Duration::from_millis(60))
+        .with_attempt_timeout(Duration::from_millis(40))
+        .with_final_grace(Duration::from_millis(20));
+    let client =
+        Client::builder(Dialect::tracker()).base_url(simulator.url()).policy(policy.build().unwrap()).build().unwrap();
+    for _ in 0..5 {
+        let jobs = ["a", "b", "c", "d", "e"].map(|id| JobRef::new(id).unwrap());
+        let told: Vec<_> = client.wait_all(jobs).map(|finished| finished.outcome).collect();
+        assert_eq!(told, [Outcome::TimedOut; 5]);
+    }
+}
+
+#[test]
+fn the_client_can_be_shared_and_its_wait_sent_to_a_thread() {
+    fn assert_send<T: Send>() {}
+    fn assert_sync<T: Sync>() {}
+    assert_send::<Client>();
+    assert_sync::<Client>();
+    assert_send::<jobwatch_ureq::WaitAll>();
+    assert_send::<jobwatch_ureq::Stopper>();
+}
