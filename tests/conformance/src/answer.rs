@@ -137,14 +137,12 @@ impl Answer {
             Content::Raw(bytes) => return bytes.clone(),
             Content::Whole { status, headers, body } => (status, headers, body),
         };
-        let mut text = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n", body.len());
+        let mut head = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
-        text.push_str("\r\n");
-        let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(body);
-        bytes
+        head.push_str("\r\n");
+        [head.as_bytes(), body].concat()
     }
 
     fn of(content: Content, then: Then) -> Self {

@@ -19,9 +19,9 @@
 //! Delays are real but short. Time is asserted from below alone, by the server's clock; from above there is only
 //! [`HANG_GUARD`], which turns a driver that hangs into a test that fails.
 //!
-//! Not told here: proxies and TLS, which need more than a socket; wake-ups and snapshots, for which the drivers have no
-//! face (a wait that is dropped is taken up through [`jobwatch::Fleet::resume`], which the core's own tests cover); how
-//! much memory a body takes, of which the server sees only how many bytes were read from it.
+//! Not told here: proxies and TLS, which need more than a socket; wake-ups and going on from a snapshot, for which
+//! the drivers have no face (that is [`jobwatch::Fleet::resume`], whose tests are the core's); how much memory a body
+//! takes, of which the server sees only how many bytes were read.
 
 // A story panics where a driver fails it: that is what it is for.
 #![allow(clippy::missing_panics_doc)]

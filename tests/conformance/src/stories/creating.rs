@@ -70,7 +70,7 @@ pub fn create_without_key_is_sent_once(driver: &dyn Driver) {
 pub fn create_that_hangs_is_sent_once(driver: &dyn Driver) {
     let server = Server::start();
     server.on("/firings", [Answer::hang(), created()]);
-    let policy = build(hurried().with_attempt_timeout(millis(300)));
+    let policy = build(hurried().with_attempt_timeout(millis(1_000)));
     let client = driver.client(Setup::of(&server).policy(policy));
     let failed = client.create(&Value::Null).expect_err("the kiln does not answer");
 

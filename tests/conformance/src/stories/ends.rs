@@ -93,7 +93,7 @@ pub fn unknown_state_goes_on(driver: &dyn Driver) {
 /// One look at once and one at the deadline: the gap between them is cut short by it.
 fn two_looks() -> Policy {
     let gap = millis(30_000);
-    build(hurried().with_min_delay(gap).with_max_delay(gap).with_total_timeout(millis(500)))
+    build(hurried().with_min_delay(gap).with_max_delay(gap).with_total_timeout(millis(1_000)))
 }
 
 /// At the deadline comes one more look, and what is known of the job is kept.
@@ -108,10 +108,10 @@ pub fn timeout_has_a_final_look(driver: &dyn Driver) {
     assert_eq!(done.job.id(), "a");
     assert_eq!(done.state.as_deref(), Some("heating"));
     assert!(done.error.is_some());
-    assert!(done.elapsed >= millis(500));
+    assert!(done.elapsed >= millis(1_000));
     let requests = server.requests();
     assert_eq!((done.requests, requests.len()), (2, 2));
-    assert!(requests[1].at - start >= millis(500), "the final look comes at or after the deadline");
+    assert!(requests[1].at - start >= millis(1_000), "the final look comes at or after the deadline");
 }
 
 /// A job that ended during the last gap is not reported as timed out.

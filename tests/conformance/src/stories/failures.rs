@@ -122,7 +122,7 @@ pub fn hung_server_ends_with_the_deadline(driver: &dyn Driver) {
     server.on("/firings/a", [heating(), Answer::hang()]);
     // One attempt would be given longer than the story has.
     let policy = hurried().with_attempt_timeout(2 * HANG_GUARD).with_final_grace(millis(50));
-    let policy = build(policy.with_total_timeout(millis(500)));
+    let policy = build(policy.with_total_timeout(millis(1_000)));
     let client = driver.client(Setup::of(&server).policy(policy));
     let start = Instant::now();
     let done = client.wait(&firing("a"));
@@ -132,14 +132,14 @@ pub fn hung_server_ends_with_the_deadline(driver: &dyn Driver) {
     assert_eq!(done.state.as_deref(), Some("heating"), "the last state is kept");
     assert_eq!((done.requests, done.failed_requests), (2, 1));
     assert_eq!(server.requests().len(), 2);
-    assert!(done.elapsed >= millis(500) && start.elapsed() >= millis(500));
+    assert!(done.elapsed >= millis(1_000) && start.elapsed() >= millis(1_000));
 }
 
 /// An attempt that is not answered in time is a failed look, and the next one finds the end.
 pub fn hung_attempt_is_repeated(driver: &dyn Driver) {
     let server = Server::start();
     server.on("/firings/a", [Answer::hang(), fired()]);
-    let policy = build(hurried().with_attempt_timeout(millis(300)));
+    let policy = build(hurried().with_attempt_timeout(millis(1_000)));
     let done = driver.client(Setup::of(&server).policy(policy)).wait(&firing("a"));
 
     assert_eq!((done.outcome, done.last_error), (Outcome::Succeeded, Some(LookError::Expired)));
@@ -153,7 +153,7 @@ pub fn hung_attempt_is_repeated(driver: &dyn Driver) {
 pub fn hung_look_tells_nothing(driver: &dyn Driver) {
     let server = Server::start();
     server.on("/firings/a", [Answer::hang()]);
-    let policy = build(hurried().with_attempt_timeout(millis(300)));
+    let policy = build(hurried().with_attempt_timeout(millis(1_000)));
     let status = driver.client(Setup::of(&server).policy(policy)).status(&firing("a"));
 
     assert_eq!((status.outcome, status.state), (Some(Outcome::GaveUp), None));
@@ -169,7 +169,7 @@ pub fn dripping_answers_are_cut_off(driver: &dyn Driver) {
     let head = Answer::endless("HTTP/1.1 200 OK\r\nx-drip: ", "x", every);
     let body = Answer::endless("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n", " ", every);
     server.on("/firings/a", [head, body, fired()]);
-    let policy = build(hurried().with_attempt_timeout(millis(300)));
+    let policy = build(hurried().with_attempt_timeout(millis(1_000)));
     let done = driver.client(Setup::of(&server).policy(policy)).wait(&firing("a"));
 
     assert_eq!((done.outcome, done.last_error), (Outcome::Succeeded, Some(LookError::Expired)));

@@ -34,8 +34,7 @@ pub fn not_found_for_ever(driver: &dyn Driver) {
     let requests = server.requests();
     assert!(requests.len() >= 3);
     assert_eq!(done.requests as usize, requests.len());
-    let (first, last) = (&requests[0], &requests[requests.len() - 1]);
-    assert!(done.elapsed >= millis(100) && last.at >= first.at);
+    assert!(done.elapsed >= millis(100));
 }
 
 /// A 404 in between is a lapse of the backend's memory.
