@@ -8,7 +8,7 @@ mod timers;
 
 use core::time::Duration;
 use std::boxed::Box;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -205,6 +205,16 @@ impl Fleet {
         self.add(job, now)
     }
 
+    /// Starts to wait for each of these jobs, an id that comes twice once.
+    pub fn insert_distinct(&mut self, jobs: impl IntoIterator<Item = JobRef>, now: Timestamp) {
+        let mut known = HashSet::new();
+        for job in jobs {
+            if known.insert(job.id().to_string()) {
+                self.insert(job, now);
+            }
+        }
+    }
+
     /// Goes on waiting for a job where a snapshot left it.
     ///
     /// # Errors
@@ -256,6 +266,11 @@ impl Fleet {
     pub fn snapshot(&self, handle: JobHandle) -> Option<JobSnapshot> {
         let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
         slot.entry.as_ref().map(|entry| JobSnapshot::of(&entry.job))
+    }
+
+    /// Every job whose wait has not ended, as values that can be stored.
+    pub fn snapshots(&self) -> impl Iterator<Item = JobSnapshot> {
+        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|entry| JobSnapshot::of(&entry.job))
     }
 
     /// Something outside says "look now" at this job. Tells whether the job is there.

@@ -1,6 +1,5 @@
 //! The loop: polls a fleet, sends what it wants sent, sleeps as long as it says.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,7 +9,10 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use http::{Request, Response};
-use jobwatch::{Finished, Fleet, FleetAction, FleetEvent, JobRef, Policy, RequestId, Stats, Timestamp, TransportError};
+use jobwatch::{
+    Finished, Fleet, FleetAction, FleetEvent, JobRef, JobSnapshot, Policy, RequestId, SnapshotError, Stats, Timestamp,
+    TransportError,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep};
@@ -70,17 +72,29 @@ impl fmt::Debug for Stopper {
 
 impl WaitAll {
     pub(crate) fn new(shared: Arc<Shared>, policy: Arc<Policy>, jobs: impl IntoIterator<Item = JobRef>) -> Self {
+        let mut all = Self::empty(shared, policy);
+        all.fleet.insert_distinct(jobs, all.now());
+        all
+    }
+
+    pub(crate) fn resume(
+        shared: Arc<Shared>,
+        policy: Arc<Policy>,
+        snapshots: impl IntoIterator<Item = JobSnapshot>,
+    ) -> Result<Self, SnapshotError> {
+        let mut all = Self::empty(shared, policy);
+        let now = all.now();
+        for snapshot in snapshots {
+            all.fleet.resume(snapshot, now)?;
+        }
+        Ok(all)
+    }
+
+    fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
         let mut fleet = Fleet::new(Arc::clone(&shared.backend), policy, &mut shared.rng());
         fleet.set_max_in_flight(shared.max_in_flight);
         if shared.is_proven() {
             fleet.note_backend_proven();
-        }
-        let now = shared.clock.now();
-        let mut known = HashSet::new();
-        for job in jobs {
-            if known.insert(job.id().to_owned()) {
-                fleet.insert(job, now);
-            }
         }
         let (sender, stops) = mpsc::channel(1);
         Self { shared, fleet, exchanges: JoinSet::new(), timer: None, stops, stopper: Stopper { stops: sender } }

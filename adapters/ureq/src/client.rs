@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jobwatch::{
-    Backend, BackendError, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, Fleet, JobRef, Policy, PolicyError, Stats, Status,
-    Submit, SubmitAction, SubmitError,
+    Backend, BackendError, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, Fleet, JobRef, JobSnapshot, Policy, PolicyError,
+    SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -122,6 +122,15 @@ impl Client {
     /// for and told once.
     pub fn wait_all(&self, jobs: impl IntoIterator<Item = JobRef>) -> WaitAll {
         WaitAll::new(Arc::clone(&self.shared), Arc::clone(&self.shared.policy), jobs)
+    }
+
+    /// Goes on waiting for jobs where snapshots left them, which [`WaitAll::fleet`] takes with
+    /// [`snapshots`](jobwatch::Fleet::snapshots): with their age, their counts and what is left of their time.
+    ///
+    /// # Errors
+    /// A snapshot is of a newer version, or damaged; nothing is waited for then.
+    pub fn resume(&self, snapshots: impl IntoIterator<Item = JobSnapshot>) -> Result<WaitAll, SnapshotError> {
+        WaitAll::resume(Arc::clone(&self.shared), Arc::clone(&self.shared.policy), snapshots)
     }
 
     /// What all ended waits and looks of this client and its clones have cost and reached; a wait under way tells its

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use jobwatch::{DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, JobRef, Policy, Stats, Status, SubmitError};
+use jobwatch::{DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, JobRef, JobSnapshot, Policy, Stats, Status, SubmitError};
 use serde_json::Value;
 
 use crate::{Server, kiln};
@@ -64,6 +64,12 @@ pub trait Client: Debug {
 
     /// Waits for many jobs, tells each end at once, and drops the wait when it is told not to go on.
     fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished>;
+
+    /// Waits for many jobs until the first has ended; then takes snapshots of the others and drops the wait.
+    fn wait_for_first(&self, jobs: Vec<JobRef>) -> (Finished, Vec<JobSnapshot>);
+
+    /// Goes on waiting where snapshots left off, to the last.
+    fn resume(&self, snapshots: Vec<JobSnapshot>) -> Vec<Finished>;
 
     /// What all waits and looks of this client have cost.
     fn metrics(&self) -> Stats;

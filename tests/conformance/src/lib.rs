@@ -19,9 +19,8 @@
 //! Delays are real but short. Time is asserted from below alone, by the server's clock; from above there is only
 //! [`HANG_GUARD`], which turns a driver that hangs into a test that fails.
 //!
-//! Not told here: proxies and TLS, which need more than a socket; wake-ups and going on from a snapshot, for which
-//! the drivers have no face (that is [`jobwatch::Fleet::resume`], whose tests are the core's); how much memory a body
-//! takes, of which the server sees only how many bytes were read.
+//! Not told here: proxies and TLS, which need more than a socket; wake-ups, for which the drivers have no face; how much
+//! memory a body takes, of which the server sees only how many bytes were read.
 
 // A story panics where a driver fails it: that is what it is for.
 #![allow(clippy::missing_panics_doc)]
@@ -35,3 +34,8 @@ pub mod stories;
 pub use answer::Answer;
 pub use driver::{Client, Driver, HANG_GUARD, Setup, tell};
 pub use server::{Log, Request, Server};
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -7,7 +7,7 @@ use jobwatch::{Dialect, JobRef, Outcome};
 use jobwatch_simulator::{FaultKind, Faults, JobState, Simulator};
 use serde_json::Value;
 
-use crate::kiln::{build, fired, firing, firings, heating, hurried, millis, outcomes, state};
+use crate::kiln::{KEY, build, fired, firing, firings, heating, hurried, millis, outcomes, state};
 use crate::{Answer, Driver, Server, Setup};
 
 /// No jobs, no requests, no end to wait for.
@@ -199,4 +199,21 @@ pub fn metrics_agree_with_the_server(driver: &dyn Driver) {
     assert_eq!((metrics.requests, server.requests().len()), (8, 8));
     assert_eq!((metrics.failed_requests, metrics.throttled_requests), (3, 1));
     assert_eq!((metrics.outcomes.of(Outcome::Succeeded), metrics.outcomes.of(Outcome::Failed)), (1, 2));
+}
+
+/// A wait that is dropped goes on elsewhere: from snapshots through JSON, in another client, with its counts.
+pub fn resume_from_snapshots(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings/quick", [fired()]);
+    server.on("/firings/slow", [heating(), heating(), heating(), fired()]);
+    let (first, snapshots) = driver.client(Setup::of(&server)).wait_for_first(firings(["quick", "slow"]));
+    assert_eq!((first.job.id(), first.outcome), ("quick", Outcome::Succeeded));
+
+    let stored = serde_json::to_string(&snapshots).expect("a snapshot can be stored");
+    assert!(!stored.contains(KEY), "a snapshot holds no credential");
+    let snapshots = serde_json::from_str(&stored).expect("and read again");
+    let done = driver.client(Setup::of(&server)).resume(snapshots);
+
+    assert_eq!(outcomes(&done), [("slow", Outcome::Succeeded)]);
+    assert_eq!(done[0].requests as usize, server.requests_for("/firings/slow").len());
 }

@@ -64,7 +64,7 @@ stories! { $
         idle_connection_closed_by_the_server, connection_reset_in_mid_life;
     many:
         empty_list, duplicate_ids_are_told_once, statuses_look_once_each, slow_job_holds_nobody_up, end_without_an_answer_is_told_at_once,
-        stop_in_the_middle, stop_during_hung_requests, drop_in_the_middle, every_true_end_under_faults,
+        stop_in_the_middle, stop_during_hung_requests, drop_in_the_middle, resume_from_snapshots, every_true_end_under_faults,
         metrics_agree_with_the_server;
     creating:
         create_sends_its_body, create_fans_out, create_without_key_is_sent_once, create_on_a_used_connection_is_sent_once,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use jobwatch::{Finished, JobRef, Stats, Status, SubmitError};
+use jobwatch::{Finished, JobRef, JobSnapshot, Stats, Status, SubmitError};
 use jobwatch_conformance::{Client, Driver, Setup, conformance};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -85,6 +85,25 @@ impl Client for ReqwestClient {
                 if !goes_on {
                     break;
                 }
+            }
+            told
+        })
+    }
+
+    fn wait_for_first(&self, jobs: Vec<JobRef>) -> (Finished, Vec<JobSnapshot>) {
+        self.runtime.block_on(async {
+            let mut all = self.client.wait_all(jobs);
+            let first = all.next().await.expect("there is a job");
+            (first, all.fleet().snapshots().collect())
+        })
+    }
+
+    fn resume(&self, snapshots: Vec<JobSnapshot>) -> Vec<Finished> {
+        self.runtime.block_on(async {
+            let mut all = self.client.resume(snapshots).expect("they are whole");
+            let mut told = Vec::new();
+            while let Some(finished) = all.next().await {
+                told.push(finished);
             }
             told
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use jobwatch::{Finished, JobRef, Stats, Status, SubmitError};
+use jobwatch::{Finished, JobRef, JobSnapshot, Stats, Status, SubmitError};
 use jobwatch_conformance::{Client, Driver, Setup, conformance};
 use serde_json::Value;
 
@@ -73,6 +73,16 @@ impl Client for UreqClient {
             }
         }
         told
+    }
+
+    fn wait_for_first(&self, jobs: Vec<JobRef>) -> (Finished, Vec<JobSnapshot>) {
+        let mut all = self.0.wait_all(jobs);
+        let first = all.next().expect("there is a job");
+        (first, all.fleet().snapshots().collect())
+    }
+
+    fn resume(&self, snapshots: Vec<JobSnapshot>) -> Vec<Finished> {
+        self.0.resume(snapshots).expect("they are whole").collect()
     }
 
     fn metrics(&self) -> Stats {
