@@ -90,6 +90,8 @@ mod action;
 #[cfg(feature = "http")]
 mod backend;
 #[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
 mod dialect;
 #[cfg(feature = "http")]
 mod fleet;
@@ -123,6 +125,7 @@ pub use time::Timestamp;
 #[cfg(feature = "http")]
 pub use {
     backend::{Backend, BackendError, IdError, JobRef},
+    client::{BuildError, ClientBuilder, FromSession, Session},
     dialect::{Dialect, DialectError, HintSource, Reading},
     fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
     job::{Finished, TransportError},

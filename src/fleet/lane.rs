@@ -13,7 +13,7 @@ pub(super) struct Lane {
     /// The backend has given a good answer.
     pub(super) proven: bool,
     cool_until: Timestamp,
-    /// After a cool-down one request goes first, and the others when it was answered well.
+    /// After a throttle one request goes first, and the others when it was answered well.
     probing: bool,
 }
 
@@ -39,6 +39,10 @@ impl Lane {
         self.proven |= taken.good;
         if let Some(time) = taken.cool_down.filter(|time| *time <= LONGEST_CREDIBLE_HINT) {
             self.cool_until = self.cool_until.max(now.saturating_add(time.min(longest)));
+            self.probing = true;
+        } else if taken.throttled {
+            // For how long is not told: until a request that is sent from now on is answered well.
+            self.cool_until = self.cool_until.max(now);
             self.probing = true;
         } else if sent_at >= self.cool_until && taken.answered {
             self.probing = false;

@@ -53,7 +53,7 @@ pub(crate) async fn exchange(
     timeout: Duration,
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let started = shared.clock.now();
-    let answer = send_and_read(&shared.http, request, shared.backend.max_body());
+    let answer = send_and_read(&shared.http, request, shared.session.backend().max_body());
     let answer = match tokio::time::timeout(timeout, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(TransportError::new(LookError::Expired, "")),

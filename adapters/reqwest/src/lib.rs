@@ -44,8 +44,8 @@ mod clock;
 mod exchange;
 mod wait_all;
 
-pub use client::{BuildError, Client, ClientBuilder};
+pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
+    BuildError, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
 };
 pub use wait_all::{Stopper, WaitAll};

@@ -91,11 +91,7 @@ impl WaitAll {
     }
 
     fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
-        let mut fleet = Fleet::new(Arc::clone(&shared.backend), policy, &mut shared.rng());
-        fleet.set_max_in_flight(shared.max_in_flight);
-        if shared.is_proven() {
-            fleet.note_backend_proven();
-        }
+        let fleet = shared.session.fleet(policy, shared.entropy());
         let (sender, stops) = mpsc::channel(1);
         Self { shared, fleet, exchanges: JoinSet::new(), timer: None, stops, stopper: Stopper { stops: sender } }
     }
@@ -239,7 +235,7 @@ impl Stream for WaitAll {
 
 impl Drop for WaitAll {
     fn drop(&mut self) {
-        self.shared.note_wait(&self.fleet);
+        self.shared.session.note_wait(&self.fleet);
     }
 }
 

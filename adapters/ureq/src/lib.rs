@@ -33,8 +33,8 @@ mod exchange;
 mod wait_all;
 mod workers;
 
-pub use client::{BuildError, Client, ClientBuilder};
+pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
+    BuildError, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
 };
 pub use wait_all::{Stopper, WaitAll};

@@ -69,12 +69,8 @@ impl WaitAll {
     }
 
     fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
-        let mut fleet = Fleet::new(Arc::clone(&shared.backend), policy, &mut shared.rng());
-        fleet.set_max_in_flight(shared.max_in_flight);
-        if shared.is_proven() {
-            fleet.note_backend_proven();
-        }
-        let workers = Workers::new(shared.agent.clone(), shared.backend.max_body());
+        let fleet = shared.session.fleet(policy, shared.entropy());
+        let workers = Workers::new(shared.agent.clone(), shared.session.backend().max_body());
         Self { shared, fleet, workers }
     }
 
@@ -180,7 +176,7 @@ impl Iterator for WaitAll {
 
 impl Drop for WaitAll {
     fn drop(&mut self) {
-        self.shared.note_wait(&self.fleet);
+        self.shared.session.note_wait(&self.fleet);
     }
 }
 
