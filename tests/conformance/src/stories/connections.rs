@@ -6,7 +6,7 @@ use crate::kiln::{fired, firing, heating};
 use crate::{Answer, Driver, Server, Setup};
 
 /// All looks of a client go over one connection, those of its next wait too.
-pub fn one_connection_for_sequential_looks(driver: &dyn Driver) {
+pub fn mistake_26_one_connection_for_sequential_looks(driver: &dyn Driver) {
     let server = Server::start();
     // Answers without JSON have bodies too, which must be read to their ends.
     let trouble = Answer::status(502).body(vec![b'x'; 100_000]);

@@ -60,7 +60,7 @@ stories! { $
     refusals:
         unauthorized_is_asked_once, client_errors_are_rejected, unauthorized_jobs_are_all_told;
     connections:
-        one_connection_for_sequential_looks, connections_are_bounded_by_requests_in_flight,
+        mistake_26_one_connection_for_sequential_looks, connections_are_bounded_by_requests_in_flight,
         idle_connection_closed_by_the_server, connection_reset_in_mid_life;
     many:
         empty_list, duplicate_ids_are_told_once, statuses_look_once_each, slow_job_holds_nobody_up, end_without_an_answer_is_told_at_once,
