@@ -13,10 +13,11 @@ use serde_json::Value;
 use url::Url;
 
 use crate::dialect::{Answer, Reading, header_text, shortened, without_query};
+use crate::finished::{Finished, TransportError, explain};
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{
-    Action, AttemptId, Backend, EndReason, Ended, Hint, JobRef, LookError, Observation, Outcome, Policy, PollerState,
-    Schedule, Timestamp, WaitReason,
+    Action, AttemptId, Backend, Ended, Hint, JobRef, LookError, Observation, Outcome, Policy, PollerState, Schedule,
+    Timestamp, WaitReason,
 };
 
 /// Redirects followed in a row.
@@ -28,78 +29,12 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(30);
 /// Below this, the server's `Date`, which has whole seconds and travels for a while, does not prove its clock wrong.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Finished {
-    /// The job.
-    pub job: JobRef,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The rule that ended the wait.
-    pub reason: EndReason,
-    /// The state last seen, in the backend's word.
-    pub state: Option<String>,
-    /// The job's result, where an answer carried it.
-    pub result: Option<Value>,
-    /// What went wrong, in the backend's words or ours; `None` for a success.
-    pub error: Option<String>,
-    /// What the last look that told nothing ran into.
-    pub last_error: Option<LookError>,
-    /// Requests sent, redirects included.
-    pub requests: u32,
-    /// Requests that told nothing about the job: broken, refused, malformed. Throttled ones count.
-    pub failed_requests: u32,
-    /// From the start of the wait to its end.
-    pub elapsed: Duration,
-    /// From the job's real end to the moment we knew, where the backend tells the real end. Never a guess.
-    pub detection_delay: Option<Duration>,
-    /// The most that it can have been: from the last look that found the job unfinished to the moment we knew.
-    pub detection_delay_max: Option<Duration>,
-}
-
 /// Names one request of one job: an attempt, and its redirect hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HopId {
     pub(crate) attempt: AttemptId,
     pub(crate) hop: u8,
 }
-
-/// Why a request brought no answer. Drivers translate their client's errors into these.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransportError {
-    /// What happened, in the terms of the core.
-    pub error: LookError,
-    /// The client's words, without URL queries and secrets.
-    pub message: String,
-}
-
-impl TransportError {
-    /// An error with the client's words for it.
-    pub fn new(error: LookError, message: impl Into<String>) -> Self {
-        Self { error, message: message.into() }
-    }
-
-    /// What it says about the job: an unusable address and a certificate that is not the server's cannot be cured by
-    /// asking again, everything else can.
-    fn observation(&self) -> Observation {
-        match self.error {
-            LookError::BadUrl | LookError::Tls | LookError::ForeignOrigin => Observation::Fatal { error: self.error },
-            error => Observation::Transient { error, hint: None },
-        }
-    }
-}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message.as_str() {
-            "" => write!(f, "{}", self.error),
-            message => write!(f, "{}: {message}", self.error),
-        }
-    }
-}
-
-impl core::error::Error for TransportError {}
 
 /// What a job wants next.
 #[derive(Debug)]
@@ -541,18 +476,5 @@ fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -
         instant.saturating_sub(ahead)
     } else {
         instant
-    }
-}
-
-fn explain(ended: &Ended, message: Option<&str>) -> String {
-    match (ended.reason, message) {
-        (EndReason::Told, Some(message)) => message.to_string(),
-        (EndReason::Told, None) => match ended.outcome {
-            Outcome::Cancelled => "the job was cancelled".to_string(),
-            Outcome::Lost => "the backend does not know the job any more".to_string(),
-            _ => "the backend reports that the job failed".to_string(),
-        },
-        (reason @ (EndReason::DeniedRepeatedly | EndReason::Stopped), _) | (reason, None) => reason.to_string(),
-        (reason, Some(message)) => format!("{reason}; the last error was: {message}"),
     }
 }

@@ -94,6 +94,8 @@ mod client;
 #[cfg(feature = "http")]
 mod dialect;
 #[cfg(feature = "http")]
+mod finished;
+#[cfg(feature = "http")]
 mod fleet;
 #[cfg(feature = "http")]
 mod job;
@@ -127,8 +129,8 @@ pub use {
     backend::{Backend, BackendError, IdError, JobRef},
     client::{BuildError, ClientBuilder, FromSession, Session},
     dialect::{Dialect, DialectError, HintSource, Reading},
+    finished::{Finished, TransportError},
     fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
-    job::{Finished, TransportError},
     snapshot::JobSnapshot,
     stats::{Outcomes, Stats, Times},
     status::Status,

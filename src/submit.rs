@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::backend::IdError;
 use crate::dialect::{as_text, at, shortened};
-use crate::job::TransportError;
+use crate::finished::TransportError;
 use crate::{
     Action, AttemptId, Backend, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Timestamp,
 };

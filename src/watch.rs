@@ -7,7 +7,8 @@ use std::vec::Vec;
 use http::{Request, Response};
 use rand_core::Rng;
 
-use crate::job::{Finished, HopId, Job, JobStep, TransportError};
+use crate::finished::{Finished, TransportError};
+use crate::job::{HopId, Job, JobStep};
 use crate::{Backend, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Timestamp, WaitReason};
 
 /// The wait for one job over HTTP, without a socket or a clock: it says which request to send and when, and is handed

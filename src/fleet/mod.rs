@@ -5,22 +5,24 @@
 
 mod lane;
 mod timers;
+mod words;
 
-use core::time::Duration;
 use std::boxed::Box;
 use std::collections::{HashSet, VecDeque};
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::sync::Arc;
 use std::vec::Vec;
 
-use http::{Request, Response};
+use http::Response;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::job::{Finished, HopId, Job, JobStep, Taken, TransportError};
+use crate::finished::TransportError;
+use crate::job::{Job, JobStep, Taken};
 use crate::{Backend, Ended, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
 use lane::Lane;
 use timers::Timers;
+pub use words::{FleetAction, FleetEvent, JobHandle, Progress, RequestId};
 
 /// Requests in flight at once unless [`Fleet::with_max_in_flight`] says otherwise.
 pub const DEFAULT_MAX_IN_FLIGHT: usize = 16;
@@ -28,7 +30,8 @@ pub const DEFAULT_MAX_IN_FLIGHT: usize = 16;
 /// Waits for many jobs of one backend.
 ///
 /// Call [`poll`](Self::poll) and carry out what it says until it says `Sleep` or `Idle`; then, before sleeping or leaving,
-/// drain [`next_event`](Self::next_event): polling ends waits, too. Hand in what comes of each request. Each job inserted gets exactly one [`FleetEvent::Finished`], unless it is removed.
+/// drain [`next_event`](Self::next_event): polling ends waits, too. Hand in what comes of each request. Each job inserted
+/// gets exactly one [`FleetEvent::Finished`].
 #[derive(Debug)]
 pub struct Fleet {
     backend: Arc<Backend>,
@@ -49,86 +52,6 @@ pub struct Fleet {
     rng: ChaCha8Rng,
     /// The greatest instant ever handed in.
     latest: Timestamp,
-}
-
-/// Names one job of a fleet; never reused for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct JobHandle {
-    slot: u32,
-    generation: u32,
-}
-
-/// Names one request of a fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId {
-    handle: JobHandle,
-    hop: HopId,
-}
-
-impl RequestId {
-    /// The job that is asked for.
-    pub fn job(self) -> JobHandle {
-        self.handle
-    }
-}
-
-/// What the driver of a [`Fleet`] must do next.
-#[derive(Debug)]
-#[must_use = "an action that is not carried out delays a job"]
-#[allow(clippy::large_enum_variant)] // lives on the stack, until it is carried out
-pub enum FleetAction {
-    /// Send this request, without waiting for the answer before polling on. Follow no redirect.
-    Send {
-        /// The name under which the answer is handed in.
-        id: RequestId,
-        /// The request, with an absolute URL.
-        request: Request<Vec<u8>>,
-        /// How long to wait for the whole answer.
-        timeout: Duration,
-    },
-    /// Nothing to do until then, unless an answer arrives.
-    Sleep {
-        /// When to poll again.
-        until: Timestamp,
-    },
-    /// There is no job.
-    Idle,
-}
-
-/// News of a fleet, in the order in which they happened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum FleetEvent {
-    /// A job is in another state than before.
-    Changed {
-        /// The job.
-        handle: JobHandle,
-        /// Its state, in the backend's word.
-        state: String,
-    },
-    /// A job's wait has ended; the handle names nothing any more.
-    Finished {
-        /// The job.
-        handle: JobHandle,
-        /// How it ended.
-        finished: Box<Finished>,
-    },
-}
-
-/// Where a job stands, for those who show it.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Progress<'a> {
-    /// The job.
-    pub job: &'a JobRef,
-    /// Its state, in the backend's word; `None` before the first answer.
-    pub state: Option<&'a str>,
-    /// Requests sent, redirects included.
-    pub requests: u32,
-    /// A request is under way.
-    pub in_flight: bool,
-    /// When the next look is due, or the request under way expires. Limits may add to it.
-    pub next: Timestamp,
 }
 
 #[derive(Debug)]

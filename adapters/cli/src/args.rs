@@ -1,10 +1,11 @@
 //! The command line. Its doc comments are the program's help, which is no Markdown.
 #![allow(clippy::doc_markdown)]
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobwatch::{FirstLook, Jitter, Policy, PolicyBuilder, PolicyError, Spacing, Steps};
 use jobwatch_simulator::{Api, Durations, Faults};
 
@@ -225,6 +226,17 @@ pub(crate) enum ScheduleArg {
     Steps(Steps),
 }
 
+impl fmt::Display for ScheduleArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Steps(steps) = self else {
+            return f.write_str(if *self == Self::Constant { "constant" } else { "exponential" });
+        };
+        let time = |time: Duration| humantime::format_duration(time).to_string().replace(' ', "");
+        let steps: Vec<_> = steps.iter().map(|(gap, age)| format!("{}@{}", time(gap), time(age))).collect();
+        write!(f, "steps:{}", steps.join(","))
+    }
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum JitterArg {
     /// No chance at all
@@ -300,6 +312,26 @@ impl PolicyArgs {
         Ok(max.map_or(set.clone(), |max| set.with_max_delay(max)))
     }
 
+    /// The flags that were given, as words of a command line.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let time =
+            |time: Option<Duration>| time.map(|time| humantime::format_duration(time).to_string().replace(' ', ""));
+        let flags = [
+            ("--schedule", self.schedule.map(|schedule| schedule.to_string())),
+            ("--initial-delay", time(self.initial_delay)),
+            ("--min-delay", time(self.min_delay)),
+            ("--max-delay", time(self.max_delay)),
+            ("--factor", self.factor.map(|factor| factor.to_string())),
+            ("--jitter", self.jitter.and_then(|jitter| Some(jitter.to_possible_value()?.get_name().to_owned()))),
+            ("--timeout", time(self.timeout)),
+            ("--attempt-timeout", time(self.attempt_timeout)),
+            ("--max-failures", self.max_failures.map(|failures| failures.to_string())),
+            ("--max-polls", self.max_polls.map(|polls| polls.to_string())),
+            ("--max-retry-after", time(self.max_retry_after)),
+        ];
+        flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))).collect()
+    }
+
     /// `--factor` speaks of the exponential schedule alone.
     pub(crate) fn contradiction(&self) -> Option<&'static str> {
         let other = !matches!(self.schedule, None | Some(ScheduleArg::Exponential));
@@ -358,6 +390,16 @@ mod tests {
         assert_eq!(policy(None, Some(200)), Ok((millis(200), Some(millis(200)))));
         assert_eq!(policy(Some(90_000), None), Ok((millis(90_000), Some(millis(90_000)))));
         assert!(matches!(policy(Some(2), Some(1)), Err(PolicyError::DelaysCrossed { .. })));
+    }
+
+    #[test]
+    fn flags_are_told_as_they_are_read() {
+        let line = "--schedule steps:30s@0s,1m@3m --initial-delay 1m30s --min-delay 500ms --max-delay 2h --jitter full \
+                    --timeout 1h --attempt-timeout 3s --max-failures 4 --max-polls 9 --max-retry-after 1day";
+        let line = ["jobwatch", "wait", "--api", "tracker"].into_iter().chain(line.split_whitespace()).chain(["id"]);
+        let Command::Wait(args) = Cli::try_parse_from(line.clone()).unwrap().command else { panic!("it is a wait") };
+        let told = args.policy.words().join(" ");
+        assert_eq!(told.split(' ').collect::<Vec<_>>(), line.skip(4).take(20).collect::<Vec<_>>());
     }
 
     #[test]

@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use jobwatch::{Dialect, Finished, Outcome, Policy, Stats};
+use jobwatch::{Dialect, Finished, Outcome, Policy, PolicyError, Stats};
 use jobwatch_reqwest::Client;
 use jobwatch_simulator::{Faults, JobState, LedgerJob, Simulator};
 
 use crate::args::DemoArgs;
 use crate::failure::Failure;
-use crate::report::{Report, Summary};
+use crate::report::{Report, Summary, counted};
 use crate::view::{View, note, shorten};
 use crate::wait::tell;
 use crate::{simulate, target};
 
 /// Jobs with a row of their own in the table; more would scroll the figures away.
 const MOST_ROWS: usize = 40;
+
+/// The least real time that a look is given, however fast simulated time runs.
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
 
 /// Enough to tell the demo's jobs apart.
 const ID_WIDTH: usize = 18;
@@ -32,7 +35,8 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
         .start()
         .map_err(|error| simulate::explain(&error))?;
     let dialect = Dialect::tracker();
-    let policy = dialect.policy().build().and_then(|policy| policy.at_speed(args.speed)).map_err(Failure::usage)?;
+    let policy = policy(&dialect, args.speed)
+        .map_err(|error| Failure::usage(format_args!("{} is no --speed for the demo: {error}", args.speed)))?;
     if !args.json {
         introduce(args, seed, &policy);
     }
@@ -73,6 +77,15 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
     Ok(told.status)
 }
 
+/// The dialect's policy in simulated time, the limit of a look included: with faults there are looks that are never
+/// answered, and a job must not wait for one until all others have long ended.
+fn policy(dialect: &Dialect, speed: f64) -> Result<Policy, PolicyError> {
+    let policy = dialect.policy().build()?.at_speed(speed)?;
+    let real = policy.attempt_timeout();
+    let scaled = Duration::try_from_secs_f64(real.as_secs_f64() / speed).unwrap_or(real);
+    policy.to_builder().with_attempt_timeout(scaled.clamp(SHORTEST_LOOK.min(real), real)).build()
+}
+
 /// Whether what was told is what happened.
 fn agrees(end: &Finished, job: &LedgerJob) -> bool {
     let told = match end.outcome {
@@ -86,7 +99,8 @@ fn agrees(end: &Finished, job: &LedgerJob) -> bool {
 fn introduce(args: &DemoArgs, seed: u64, policy: &Policy) {
     let real = |time: Duration| time.as_secs_f64() * args.speed;
     let longest = policy.max_delay().map_or(f64::INFINITY, real);
-    note(format_args!("{} jobs of 20 to 40 s, {} times as fast as life (seed {seed}).", args.jobs, args.speed));
+    let jobs = counted(args.jobs.into(), "job");
+    note(format_args!("{jobs} of 20 to 40 s, {} times as fast as life (seed {seed}).", args.speed));
     note(format_args!(
         "The backend says \"pending\" until a job ends. Each is asked for at once, then\n\
          after {:.0} s, and ever later up to {longest:.0} s, with jitter.\n",
@@ -185,5 +199,20 @@ fn mark(outcome: Outcome) -> char {
         Outcome::Succeeded => '✔',
         Outcome::Failed | Outcome::Cancelled | Outcome::Lost => '✘',
         Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_a_look_is_in_simulated_time_too() {
+        let limit = |speed| policy(&Dialect::tracker(), speed).map(|policy| policy.attempt_timeout());
+        let seconds = Duration::from_secs;
+        assert_eq!(limit(10.0), Ok(seconds(2)));
+        assert_eq!(limit(500.0), Ok(seconds(1)));
+        assert_eq!(limit(0.1), Ok(seconds(20)));
+        assert!(limit(5_000.0).is_err() && limit(f64::NAN).is_err());
     }
 }

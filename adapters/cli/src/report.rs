@@ -96,6 +96,15 @@ impl Summary {
         }
     }
 
+    /// The same with jobs that have not ended, which count among the jobs alone.
+    #[allow(clippy::cast_precision_loss)] // nobody asks for more than 2^52 jobs
+    pub(crate) fn with_unfinished(self, unfinished: u64) -> Self {
+        let jobs = self.jobs + unfinished;
+        let each = |count: f64| (jobs > 0).then(|| count / jobs as f64);
+        let (requests_per_job, job_success_rate) = (each(self.requests as f64), each(self.succeeded as f64));
+        Self { jobs, requests_per_job, job_success_rate, ..self }
+    }
+
     /// The same with simulated seconds, so many for each real one; response times stay real.
     pub(crate) fn at_speed(self, speed: f64) -> Self {
         let mean_detection_delay_s = self.mean_detection_delay_s.map(|delay| delay * speed);
@@ -118,15 +127,14 @@ impl Summary {
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
         let mut parts = vec![match self.jobs {
             0 => "no jobs".to_owned(),
-            1 => format!("1 job: {}", counts.join(", ")),
-            jobs => format!("{jobs} jobs: {}", counts.join(", ")),
+            jobs => format!("{}: {}", counted(jobs, "job"), counts.join(", ")),
         }];
         if let Some(per_job) = self.requests_per_job {
             let failed = match self.failed_requests {
                 0 => String::new(),
                 failed => format!(", {failed} of them failed"),
             };
-            parts.push(format!("{} requests, {per_job:.1} a job{failed}", self.requests));
+            parts.push(format!("{}, {per_job:.1} a job{failed}", counted(self.requests, "request")));
         }
         if let Some(delay) = self.mean_detection_delay_s {
             parts.push(format!("noticed {delay:.1} s late in the mean"));
@@ -213,6 +221,11 @@ impl<W: Write> Report<W> {
         writeln!(self.out)?;
         self.out.flush()
     }
+}
+
+/// `1 job`, `2 jobs`.
+pub(crate) fn counted(count: u64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What one most wants to know: the result, what went wrong, or the state.

@@ -43,7 +43,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
 
 /// The error with its causes.
 pub(crate) fn explain(error: &StartError) -> Failure {
-    let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| error.source());
+    let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| error.source());
     let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     match error {
         StartError::BadValue { .. } => Failure::usage(message),

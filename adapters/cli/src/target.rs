@@ -5,6 +5,7 @@ use std::{env, fs};
 
 use jobwatch::{BackendError, Dialect, JobRef};
 use jobwatch_reqwest::{BuildError, Client, ClientBuilder};
+use serde_json::Value;
 
 use crate::args::BackendArgs;
 use crate::failure::Failure;
@@ -61,10 +62,8 @@ pub(crate) fn jobs(ids: &[String]) -> Result<Vec<JobRef>, Failure> {
         if id == "-" {
             for line in io::stdin().lock().lines() {
                 let line = line.map_err(|error| Failure::usage(format_args!("cannot read standard input: {error}")))?;
-                // What `submit` and `wait` print can be piped in: the id is the first column.
-                let id = line.split('\t').next().unwrap_or_default().trim();
-                if !id.is_empty() {
-                    jobs.push(job(id)?);
+                if let Some(id) = id_of_line(&line) {
+                    jobs.push(job(&id)?);
                 }
             }
         } else {
@@ -72,6 +71,18 @@ pub(crate) fn jobs(ids: &[String]) -> Result<Vec<JobRef>, Failure> {
         }
     }
     Ok(jobs)
+}
+
+/// The id in a line: what `submit` and `wait` print can be piped in, so that it is the first column, or the `id` of one
+/// of our JSON objects. Empty lines and summaries have none.
+fn id_of_line(line: &str) -> Option<String> {
+    if let Ok(Value::Object(object)) = serde_json::from_str(line)
+        && object.get("v") == Some(&1.into())
+    {
+        return object.get("id").and_then(Value::as_str).map(str::to_owned);
+    }
+    let id = line.split('\t').next().unwrap_or_default().trim();
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 /// A request's body: the text itself, `@FILE`, or `-`; JSON in any case.
@@ -170,6 +181,21 @@ mod tests {
     fn a_url_tells_where_the_backend_is() {
         let jobs = [JobRef::new("https://api.example.com:8443/jobs/1?x=y").unwrap()];
         assert_eq!(origin_of_first_url(&jobs).unwrap(), "https://api.example.com:8443");
+    }
+
+    #[test]
+    fn what_we_print_can_be_piped_in() {
+        let cases = [
+            ("plain", Some("plain")),
+            ("a b\tsucceeded\tdone", Some("a b")),
+            (r#"{"v":1,"type":"created","id":"x"}"#, Some("x")),
+            (r#"{"v":1,"type":"summary","summary":{}}"#, None),
+            (r#"{"id":1}"#, Some(r#"{"id":1}"#)),
+            ("  ", None),
+        ];
+        for (line, id) in cases {
+            assert_eq!(id_of_line(line).as_deref(), id, "{line}");
+        }
     }
 
     #[test]

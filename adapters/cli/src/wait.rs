@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use jobwatch::{Finished, FleetEvent, JobRef, Stats, Status};
+use jobwatch::{Finished, FleetEvent, JobRef, Outcomes, Stats};
 use jobwatch_reqwest::WaitAll;
 
 use crate::args::{BackendArgs, PolicyArgs, StatusArgs, WaitArgs};
@@ -45,7 +45,7 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     report.summary(summary)?;
     if !told.unfinished.is_empty() {
         note(format_args!("not known to have ended: {}; to go on waiting:", told.unfinished.len()));
-        note(format_args!("  {}", command_to_go_on(&args.backend, &told.unfinished)));
+        note(format_args!("  {}", command_to_go_on(&args.backend, &args.policy, &told.unfinished)));
     }
     Ok(told.status)
 }
@@ -120,17 +120,21 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<u8, Failure> {
     let client = builder.max_in_flight(args.concurrency as usize).build().map_err(|error| target::explain(&error))?;
 
     let start = Instant::now();
-    let found = client.statuses(&jobs).await;
+    let mut found = client.statuses(&jobs).await;
     let mut report = Report::new(io::stdout().lock(), args.json);
     let mut exit = ExitStatus::default();
+    let (mut stats, mut unfinished) = (client.metrics(), 0);
+    stats.outcomes = Outcomes::default();
     // In the order in which they were asked for, each once.
-    let mut found = found;
     for status in jobs.iter().filter_map(|job| found.remove(job.id())) {
-        let Status { outcome, last_error, .. } = status;
-        exit.note_outcome(outcome, last_error);
+        exit.note_outcome(status.outcome, status.last_error);
+        match status.outcome {
+            Some(outcome) => stats.outcomes.count(outcome),
+            None => unfinished += 1,
+        }
         report.status(&status)?;
     }
-    report.summary(Summary::of(&client.metrics(), start.elapsed()))?;
+    report.summary(Summary::of(&stats, start.elapsed()).with_unfinished(unfinished))?;
     Ok(exit.code())
 }
 
@@ -141,25 +145,38 @@ fn finish_empty(json: bool) -> Result<u8, Failure> {
 }
 
 /// The command that takes up what was left, without secrets.
-fn command_to_go_on(backend: &BackendArgs, jobs: &[JobRef]) -> String {
+fn command_to_go_on(backend: &BackendArgs, policy: &PolicyArgs, jobs: &[JobRef]) -> String {
     let mut words = vec!["jobwatch wait --api".to_owned(), quote(&backend.api)];
-    if let Some(url) = &backend.base_url {
+    // Without a query, which is never sent and may be a secret.
+    if let Some(url) = backend.base_url.as_ref().and_then(|url| url.split(['?', '#']).next()) {
         words.push(format!("--base-url {}", quote(url)));
     }
     for header in &backend.headers {
         let header = match header.split_once(':') {
-            Some((name, value)) if !header.starts_with('@') && !value.trim().starts_with("${env:") => {
-                format!("{name}: …")
-            }
+            Some((name, value)) if !header.starts_with('@') && !is_reference(value) => format!("{name}: …"),
             _ => header.clone(),
         };
         words.push(format!("--header {}", quote(&header)));
+    }
+    words.extend(policy.words());
+    if jobs.iter().any(|job| job.id().starts_with('-')) {
+        words.push("--".to_owned());
     }
     words.extend(jobs.iter().take(MOST_IDS_TOLD).map(|job| quote(job.id())));
     if jobs.len() > MOST_IDS_TOLD {
         words.push(format!("… ({} more ids)", jobs.len() - MOST_IDS_TOLD));
     }
     one_line(&words.join(" "))
+}
+
+/// Whether a header's value is one variable of the environment, after a scheme such as `Bearer` at the most; then it
+/// holds no secret.
+fn is_reference(value: &str) -> bool {
+    let value = value.trim();
+    let schemes = ["Bearer ", "Basic ", "Token ", "Key "];
+    let value = schemes.iter().find_map(|scheme| value.strip_prefix(scheme)).unwrap_or(value);
+    let name = value.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.contains(['$', '{', '}']))
 }
 
 /// A word as a shell reads it.
@@ -180,16 +197,20 @@ mod tests {
     fn the_command_to_go_on_holds_no_secret() {
         let backend = BackendArgs {
             api: "tracker".to_owned(),
-            base_url: Some("http://127.0.0.1:5000".to_owned()),
-            headers: vec!["X-Api-Key: hush".to_owned(), "A: ${env:KEY}".to_owned(), "@keys.txt".to_owned()],
+            base_url: Some("http://127.0.0.1:5000?key=hush".to_owned()),
+            headers: ["X-Api-Key: hush", "A: ${env:KEY}", "B: Bearer ${env:KEY}", "C: ${env:KEY}hush}", "@keys.txt"]
+                .map(str::to_owned)
+                .to_vec(),
             max_body: None,
         };
         let jobs = [JobRef::new("it's").unwrap()];
-        let command = command_to_go_on(&backend, &jobs);
+        let command =
+            command_to_go_on(&backend, &PolicyArgs::with_attempt_timeout(Some(Duration::from_secs(90))), &jobs);
         assert_eq!(
             command,
             "jobwatch wait --api tracker --base-url http://127.0.0.1:5000 --header 'X-Api-Key: …' \
-             --header 'A: ${env:KEY}' --header @keys.txt 'it'\\''s'"
+             --header 'A: ${env:KEY}' --header 'B: Bearer ${env:KEY}' --header 'C: …' --header @keys.txt \
+             --attempt-timeout 1m30s 'it'\\''s'"
         );
     }
 }

@@ -53,9 +53,10 @@ pub(crate) async fn exchange(
     timeout: Duration,
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let started = shared.clock.now();
+    let server = request.uri().authority().cloned();
     let answer = send_and_read(&shared.http, request, shared.session.backend().max_body());
     let answer = match tokio::time::timeout(timeout, answer).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map_err(|error| error.at(server.as_ref())),
         Err(_) => Err(TransportError::new(LookError::Expired, "")),
     };
     let elapsed = shared.clock.now().saturating_since(started);

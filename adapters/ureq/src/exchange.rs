@@ -39,7 +39,8 @@ pub(crate) fn exchange(
     max_body: u64,
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let start = Instant::now();
-    let answer = send_and_read(agent, request, timeout, max_body);
+    let server = request.uri().authority().cloned();
+    let answer = send_and_read(agent, request, timeout, max_body).map_err(|error| error.at(server.as_ref()));
     let elapsed = start.elapsed();
     match &answer {
         Ok(answer) => debug!(status = answer.status().as_u16(), bytes = answer.body().len(), ?elapsed, "answered"),

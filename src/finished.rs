@@ -1,0 +1,100 @@
+//! How a wait ended, in full, and why a request brought no answer.
+
+use core::fmt;
+use core::time::Duration;
+use std::string::{String, ToString};
+
+use serde_json::Value;
+
+use crate::{EndReason, Ended, JobRef, LookError, Observation, Outcome};
+
+/// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Finished {
+    /// The job.
+    pub job: JobRef,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The rule that ended the wait.
+    pub reason: EndReason,
+    /// The state last seen, in the backend's word.
+    pub state: Option<String>,
+    /// The job's result, where an answer carried it.
+    pub result: Option<Value>,
+    /// What went wrong, in the backend's words or ours; `None` for a success.
+    pub error: Option<String>,
+    /// What the last look that told nothing ran into.
+    pub last_error: Option<LookError>,
+    /// Requests sent, redirects included.
+    pub requests: u32,
+    /// Requests that told nothing about the job: broken, refused, malformed. Throttled ones count.
+    pub failed_requests: u32,
+    /// From the start of the wait to its end.
+    pub elapsed: Duration,
+    /// From the job's real end to the moment we knew, where the backend tells the real end. Never a guess.
+    pub detection_delay: Option<Duration>,
+    /// The most that it can have been: from the last look that found the job unfinished to the moment we knew.
+    pub detection_delay_max: Option<Duration>,
+}
+
+/// Why a request brought no answer. Drivers translate their client's errors into these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    /// What happened, in the terms of the core.
+    pub error: LookError,
+    /// The client's words, without URL queries and secrets.
+    pub message: String,
+}
+
+impl TransportError {
+    /// An error with the client's words for it.
+    pub fn new(error: LookError, message: impl Into<String>) -> Self {
+        Self { error, message: message.into() }
+    }
+
+    /// Names the server that could not be reached; other errors stay as they are.
+    #[must_use]
+    pub fn at(mut self, server: Option<&http::uri::Authority>) -> Self {
+        if let (LookError::Unreachable, Some(server)) = (self.error, server) {
+            // `host()` and `port()`: a user name and a password are nobody's business.
+            let port = server.port().map_or_else(String::new, |port| format!(":{port}"));
+            self.message = format!("{}{port}: {}", server.host(), self.message);
+        }
+        self
+    }
+
+    /// What it says about the job: an unusable address and a certificate that is not the server's cannot be cured by
+    /// asking again, everything else can.
+    pub(crate) fn observation(&self) -> Observation {
+        match self.error {
+            LookError::BadUrl | LookError::Tls | LookError::ForeignOrigin => Observation::Fatal { error: self.error },
+            error => Observation::Transient { error, hint: None },
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.message.as_str() {
+            "" => write!(f, "{}", self.error),
+            message => write!(f, "{}: {message}", self.error),
+        }
+    }
+}
+
+impl core::error::Error for TransportError {}
+
+/// Why a wait did not end well, in one sentence.
+pub(crate) fn explain(ended: &Ended, message: Option<&str>) -> String {
+    match (ended.reason, message) {
+        (EndReason::Told, Some(message)) => message.to_string(),
+        (EndReason::Told, None) => match ended.outcome {
+            Outcome::Cancelled => "the job was cancelled".to_string(),
+            Outcome::Lost => "the backend does not know the job any more".to_string(),
+            _ => "the backend reports that the job failed".to_string(),
+        },
+        (reason @ (EndReason::DeniedRepeatedly | EndReason::Stopped), _) | (reason, None) => reason.to_string(),
+        (reason, Some(message)) => format!("{reason}; the last error was: {message}"),
+    }
+}

@@ -1,0 +1,92 @@
+//! The words in which a fleet speaks with its driver.
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::string::String;
+use std::vec::Vec;
+
+use http::Request;
+
+use crate::finished::Finished;
+use crate::job::HopId;
+use crate::{JobRef, Timestamp};
+
+/// Names one job of a fleet; never reused for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobHandle {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+/// Names one request of a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    pub(super) handle: JobHandle,
+    pub(super) hop: HopId,
+}
+
+impl RequestId {
+    /// The job that is asked for.
+    pub fn job(self) -> JobHandle {
+        self.handle
+    }
+}
+
+/// What the driver of a [`Fleet`](crate::Fleet) must do next.
+#[derive(Debug)]
+#[must_use = "an action that is not carried out delays a job"]
+#[allow(clippy::large_enum_variant)] // lives on the stack, until it is carried out
+pub enum FleetAction {
+    /// Send this request, without waiting for the answer before polling on. Follow no redirect.
+    Send {
+        /// The name under which the answer is handed in.
+        id: RequestId,
+        /// The request, with an absolute URL.
+        request: Request<Vec<u8>>,
+        /// How long to wait for the whole answer.
+        timeout: Duration,
+    },
+    /// Nothing to do until then, unless an answer arrives.
+    Sleep {
+        /// When to poll again.
+        until: Timestamp,
+    },
+    /// There is no job.
+    Idle,
+}
+
+/// News of a fleet, in the order in which they happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FleetEvent {
+    /// A job is in another state than before.
+    Changed {
+        /// The job.
+        handle: JobHandle,
+        /// Its state, in the backend's word.
+        state: String,
+    },
+    /// A job's wait has ended; the handle names nothing any more.
+    Finished {
+        /// The job.
+        handle: JobHandle,
+        /// How it ended.
+        finished: Box<Finished>,
+    },
+}
+
+/// Where a job stands, for those who show it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress<'a> {
+    /// The job.
+    pub job: &'a JobRef,
+    /// Its state, in the backend's word; `None` before the first answer.
+    pub state: Option<&'a str>,
+    /// Requests sent, redirects included.
+    pub requests: u32,
+    /// A request is under way.
+    pub in_flight: bool,
+    /// When the next look is due, or the request under way expires. Limits may add to it.
+    pub next: Timestamp,
+}
