@@ -623,3 +623,19 @@ fn a_state_is_small_and_goes_anywhere() {
     goes_anywhere::<PolicyError>();
     assert!(size_of::<PollerState>() <= 128, "{}", size_of::<PollerState>());
 }
+
+#[test]
+fn a_policy_at_ten_times_the_speed_waits_a_tenth_and_looks_as_long() {
+    let steps = Steps::new(&[(secs(30), secs(0)), (secs(60), secs(180))]).unwrap();
+    let policy = Policy::builder().with_spacing(Spacing::Steps(steps)).with_first_look(FirstLook::After(secs(20)));
+    let fast = policy.build().unwrap().at_speed(10.0).unwrap();
+    assert_eq!((fast.min_delay(), fast.max_delay()), (Duration::from_millis(100), Some(secs(6))));
+    assert_eq!((fast.total_timeout(), fast.max_retry_after()), (Some(secs(360)), secs(90)));
+    assert_eq!(fast.first_look(), FirstLook::After(secs(2)));
+    assert_eq!(fast.spacing(), Spacing::Steps(Steps::new(&[(secs(3), secs(0)), (secs(6), secs(18))]).unwrap()));
+    assert_eq!((fast.attempt_timeout(), fast.final_grace()), (secs(20), secs(5)), "requests are real");
+    for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e6] {
+        assert!(Policy::default().at_speed(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(Policy::default().at_speed(1.0), Ok(Policy::default()));
+}

@@ -31,6 +31,9 @@ use crate::time::nanos;
 ///         GapRange::new(at.age / 11, at.age / 9)
 ///     }
 /// }
+///
+/// let later = Position::new(Duration::from_secs(99), 4, 3, None);
+/// assert_eq!(TenthOfAge.gap(&Policy::default(), &later).hi(), Duration::from_secs(11));
 /// ```
 pub trait Schedule {
     /// The range of the next gap, before it is cut to the policy's `[min_delay, max_delay]`.
@@ -73,6 +76,13 @@ pub struct Position {
     pub gaps: u32,
     /// The gap drawn last, if any.
     pub previous_gap: Option<Duration>,
+}
+
+impl Position {
+    /// A position, to try a schedule of one's own with.
+    pub const fn new(age: Duration, looks: u32, gaps: u32, previous_gap: Option<Duration>) -> Self {
+        Self { age, looks, gaps, previous_gap }
+    }
 }
 
 /// A closed range for the next gap.
