@@ -42,6 +42,7 @@ use crate::{
     Action, Attempt, AttemptId, Ended, Explanation, Observation, Policy, PolicySchedule, Schedule, StaleAttempt,
     Timestamp,
 };
+#[cfg(feature = "serde")]
 pub(crate) use state::Phase;
 pub use state::PollerState;
 
