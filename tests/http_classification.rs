@@ -1,6 +1,6 @@
 //! What an HTTP answer says about the job: RFC 9110 §15 row by row, through `Dialect::read`.
 #![cfg(feature = "http")]
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 mod http_support;
 

@@ -1,6 +1,6 @@
 //! Dialect files: what a user writes, and what a wrong one is told.
 #![cfg(feature = "http")]
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 mod http_support;
 

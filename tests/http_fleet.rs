@@ -1,6 +1,6 @@
 //! Many jobs of one backend: limits, cool-downs, fairness and bookkeeping, over arbitrary histories.
 #![cfg(feature = "http")]
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 mod http_support;
 

@@ -1,7 +1,7 @@
 //! Mistakes that polling loops make with HTTP answers, each a story that fails where it is made; those of the poller
 //! alone are in `mistakes.rs`, the one about connections (26) is told by the conformance suite.
 #![cfg(feature = "http")]
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 mod http_support;
 

@@ -1,6 +1,6 @@
 //! Creating jobs: ids first, and never twice by accident.
 #![cfg(feature = "http")]
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 mod http_support;
 

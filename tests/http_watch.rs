@@ -1,6 +1,6 @@
 //! One job's life over HTTP, as stories: what is asked, when, where, and what is told in the end.
 #![cfg(feature = "http")]
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 mod http_support;
 

@@ -1,6 +1,6 @@
 //! The life of a client, over real sockets: against the simulator, and against a server that only listens.
 
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What goes over the wire, what becomes of answers that are none, and what is said about it: against servers of a few
 //! lines.
 
-#![allow(clippy::unwrap_used)] // in helpers too
+#![allow(clippy::unwrap_used)] // in shared functions too
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
