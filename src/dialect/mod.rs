@@ -97,7 +97,6 @@ pub(crate) struct StateRules {
 
 impl Dialect {
     /// The preset of this name.
-    #[allow(clippy::missing_panics_doc)] // that presets are well-formed is tested
     pub fn preset(name: &str) -> Option<Self> {
         let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
         Some(Self::from_toml(text).expect("presets are well-formed, as a test shows"))
@@ -109,7 +108,6 @@ impl Dialect {
     }
 
     /// The status tracker: the system that jobwatch was born from, and what `jobwatch simulate` speaks.
-    #[allow(clippy::missing_panics_doc)] // that it is a preset is tested
     pub fn tracker() -> Self {
         Self::preset("tracker").expect("it is a preset")
     }

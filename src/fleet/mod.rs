@@ -168,14 +168,12 @@ impl Fleet {
 
     /// The job behind a handle; `None` once its wait has ended.
     pub fn job(&self, handle: JobHandle) -> Option<&JobRef> {
-        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
-        slot.entry.as_ref().map(|entry| &entry.job.job)
+        self.kept(handle).map(|kept| &kept.job)
     }
 
     /// Where a job stands; `None` once its wait has ended.
     pub fn progress(&self, handle: JobHandle) -> Option<Progress<'_>> {
-        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
-        let job = &slot.entry.as_ref()?.job;
+        let job = self.kept(handle)?;
         Some(Progress {
             job: &job.job,
             state: job.state(),
@@ -187,8 +185,7 @@ impl Fleet {
 
     /// A job as a value that can be stored and taken up again; `None` once its wait has ended.
     pub fn snapshot(&self, handle: JobHandle) -> Option<JobSnapshot> {
-        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
-        slot.entry.as_ref().map(|entry| JobSnapshot::of(&entry.job))
+        self.kept(handle).map(JobSnapshot::of)
     }
 
     /// Every job whose wait has not ended, as values that can be stored.
@@ -324,6 +321,11 @@ impl Fleet {
         let generation = self.slots[slot as usize].generation;
         self.settle(slot);
         JobHandle { slot, generation }
+    }
+
+    fn kept(&self, handle: JobHandle) -> Option<&Job> {
+        let slot = self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
+        slot.entry.as_ref().map(|entry| &entry.job)
     }
 
     fn entry(&mut self, handle: JobHandle) -> Option<&mut Entry> {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use jobwatch::{Finished, FleetEvent, JobRef, Outcomes, Stats};
-use jobwatch_reqwest::WaitAll;
+use jobwatch_reqwest::{Client, WaitAll};
 
 use crate::args::{BackendArgs, PolicyArgs, StatusArgs, WaitArgs};
 use crate::failure::{ExitStatus, Failure};
@@ -21,14 +21,9 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     if let Some(problem) = args.policy.contradiction() {
         return Err(Failure::usage(problem));
     }
-    let dialect = target::dialect(&args.backend.api)?;
-    let policy = args.policy.apply(dialect.policy()).map_err(Failure::usage)?;
-    let jobs = target::jobs(&args.ids)?;
-    if jobs.is_empty() && args.backend.base_url.is_none() {
+    let Some((client, jobs)) = prepare(&args.backend, &args.policy, &args.ids, args.concurrency)? else {
         return finish_empty(args.json);
-    }
-    let builder = target::client(&args.backend, dialect, &jobs)?.policy(policy);
-    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(|error| target::explain(&error))?;
+    };
 
     let start = Instant::now();
     let mut all = client.wait_all(jobs);
@@ -109,15 +104,10 @@ async fn after(time: Option<Duration>) {
 }
 
 pub(crate) async fn status(args: &StatusArgs) -> Result<u8, Failure> {
-    let dialect = target::dialect(&args.backend.api)?;
     let policy = PolicyArgs::with_attempt_timeout(args.attempt_timeout);
-    let policy = policy.apply(dialect.policy()).map_err(Failure::usage)?;
-    let jobs = target::jobs(&args.ids)?;
-    if jobs.is_empty() && args.backend.base_url.is_none() {
+    let Some((client, jobs)) = prepare(&args.backend, &policy, &args.ids, args.concurrency)? else {
         return finish_empty(args.json);
-    }
-    let builder = target::client(&args.backend, dialect, &jobs)?.policy(policy);
-    let client = builder.max_in_flight(args.concurrency as usize).build().map_err(|error| target::explain(&error))?;
+    };
 
     let start = Instant::now();
     let mut found = client.statuses(&jobs).await;
@@ -136,6 +126,24 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<u8, Failure> {
     }
     report.summary(Summary::of(&stats, start.elapsed()).with_unfinished(unfinished))?;
     Ok(exit.code())
+}
+
+/// The client and the jobs; `None` where there is neither a job nor a backend to ask for one.
+fn prepare(
+    backend: &BackendArgs,
+    policy: &PolicyArgs,
+    ids: &[String],
+    concurrency: u32,
+) -> Result<Option<(Client, Vec<JobRef>)>, Failure> {
+    let dialect = target::dialect(&backend.api)?;
+    let policy = policy.apply(dialect.policy()).map_err(Failure::usage)?;
+    let jobs = target::jobs(ids)?;
+    if jobs.is_empty() && backend.base_url.is_none() {
+        return Ok(None);
+    }
+    let builder = target::client(backend, dialect, &jobs)?.policy(policy);
+    let client = builder.max_in_flight(concurrency as usize).build().map_err(|error| target::explain(&error))?;
+    Ok(Some((client, jobs)))
 }
 
 fn finish_empty(json: bool) -> Result<u8, Failure> {
