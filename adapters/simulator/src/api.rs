@@ -1,10 +1,21 @@
-//! The wires that the simulator speaks. Another backend is another variant of [`Api`] here.
+//! The wires that the simulator speaks. Another backend is another variant of [`Api`] here and
+//! another [`Wire`] beside the present ones.
+
+mod azure;
+mod heygen;
+mod rfc9110;
+mod tracker;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use hyper::Method;
 
+use crate::answer::Answer;
+use crate::asked::Asked;
+use crate::clock::Pace;
+use crate::jobs::{Details, Job};
 use crate::ledger::JobState;
 
 /// Which job API the simulator imitates.
@@ -14,46 +25,37 @@ pub enum Api {
     /// The status tracker: `POST /create_job`, then `GET /status/{id}`.
     #[default]
     Tracker,
-}
-
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route<'p> {
-    Create,
-    Status(&'p str),
-    Unknown,
-    WrongMethod { allow: &'static str },
+    /// Video translations as `HeyGen` v3 has them: several jobs from one create, a status for many
+    /// jobs at once in other words, results at presigned URLs.
+    HeygenV3,
+    /// The asynchronous pattern of RFC 9110: 202 with `Location`, and the HTTP status is the state.
+    Rfc9110,
+    /// Long-running operations as Azure has them: `Operation-Location`, and a hint on every answer
+    /// before the end.
+    Azure,
 }
 
 impl Api {
     /// Every API there is.
-    pub const ALL: &'static [Self] = &[Self::Tracker];
+    pub const ALL: &'static [Self] = &[Self::Tracker, Self::HeygenV3, Self::Rfc9110, Self::Azure];
 
-    /// The name as it is written on a command line.
+    /// The name as it is written on a command line; also the name of the preset dialect of `jobwatch`
+    /// that speaks it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tracker => "tracker",
+            Self::HeygenV3 => "heygen-v3",
+            Self::Rfc9110 => "rfc9110",
+            Self::Azure => "azure",
         }
     }
 
-    /// Finds what is asked for; `path` comes without its query.
-    pub(crate) fn route<'p>(self, method: &Method, path: &'p str) -> Route<'p> {
+    pub(crate) fn wire(self) -> &'static dyn Wire {
         match self {
-            Self::Tracker => tracker::route(method, path),
-        }
-    }
-
-    /// The body that answers a create.
-    pub(crate) fn created(self, id: &str) -> String {
-        match self {
-            Self::Tracker => tracker::created(id),
-        }
-    }
-
-    /// The body that tells a state.
-    pub(crate) fn told(self, state: JobState) -> &'static str {
-        match self {
-            Self::Tracker => tracker::told(state),
+            Self::Tracker => &tracker::Tracker,
+            Self::HeygenV3 => &heygen::HeygenV3,
+            Self::Rfc9110 => &rfc9110::Rfc9110,
+            Self::Azure => &azure::Azure,
         }
     }
 }
@@ -86,39 +88,118 @@ impl fmt::Display for UnknownApi {
 
 impl std::error::Error for UnknownApi {}
 
-mod tracker {
-    use super::{JobState, Method, Route};
+/// One API: where its requests go and how its answers look. It decides nothing about jobs.
+pub(crate) trait Wire: Sync {
+    /// Finds what is asked for.
+    fn route<'r>(&self, asked: &Asked<'r>) -> Route<'r>;
 
-    pub(super) fn route<'p>(method: &Method, path: &'p str) -> Route<'p> {
-        if path == "/create_job" {
-            return allowed(method, "POST", Route::Create);
-        }
-        match path.strip_prefix("/status/") {
-            Some(id) if !id.is_empty() && !id.contains('/') => allowed(method, "GET", Route::Status(id)),
-            _ => Route::Unknown,
-        }
+    /// What a create orders, or why it is refused.
+    fn order(&self, asked: &Asked<'_>) -> Result<Order, Answer> {
+        let _ = asked;
+        Ok(Order { key: None, jobs: vec![Details::default()] })
     }
 
-    fn allowed<'p>(method: &Method, allow: &'static str, route: Route<'p>) -> Route<'p> {
-        if method.as_str() == allow { route } else { Route::WrongMethod { allow } }
+    /// Answers a create.
+    fn created(&self, jobs: &[Job], scene: &Scene<'_>) -> Answer;
+
+    /// Tells a state: the answer, and what it comes to.
+    fn told(&self, id: &str, job: Option<&Job>, scene: &Scene<'_>) -> (JobState, Answer);
+
+    /// The status of an answer that a fault makes up, where it wants to pass for an honest one.
+    fn posing_status(&self) -> u16 {
+        200
     }
 
-    pub(super) fn created(id: &str) -> String {
-        format!("{{\"job_id\":\"{id}\"}}")
+    /// Tells the states of many jobs, where the wire has [`Route::Bulk`]. `number` is that of the
+    /// status request, for whatever is drawn.
+    fn told_of_many(&self, jobs: &[(Arc<str>, Option<&Job>)], number: u64, scene: &Scene<'_>) -> Answer {
+        let _ = (jobs, number, scene);
+        nothing_here()
     }
 
-    pub(super) fn told(state: JobState) -> &'static str {
-        match state {
-            JobState::Pending => r#"{"result":"pending"}"#,
-            JobState::Succeeded => r#"{"result":"completed"}"#,
-            JobState::Failed => r#"{"result":"error"}"#,
-            JobState::Unknown => r#"{"result":"Job ID not found"}"#,
-        }
+    /// Answers a cancel, where the wire has [`Route::Cancel`]; `job` is as it was before.
+    fn cancelled(&self, id: &str, job: Option<&Job>, scene: &Scene<'_>) -> Answer {
+        let _ = (id, job, scene);
+        nothing_here()
+    }
+
+    /// Hands out what a job made, where the wire has [`Route::Result`] or [`Route::File`].
+    fn result(&self, id: &str, job: Option<&Job>, scene: &Scene<'_>) -> Answer {
+        let _ = (id, job, scene);
+        nothing_here()
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route<'p> {
+    Create,
+    Status(&'p str),
+    /// The status of many jobs, each named once.
+    Bulk(Vec<String>),
+    Cancel(&'p str),
+    Result(&'p str),
+    /// A result that needs no key.
+    File(&'p str),
+    /// What is wrong with the request shows before any job is looked at.
+    Refused(Answer),
+    Unknown,
+    WrongMethod {
+        allow: &'static str,
+    },
+}
+
+/// What a create orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// The name under which a repetition gets the same answer.
+    pub(crate) key: Option<String>,
+    /// One job for each.
+    pub(crate) jobs: Vec<Details>,
+}
+
+/// What answers are made from beside the jobs.
+#[derive(Debug)]
+pub(crate) struct Scene<'s> {
+    pub(crate) asked: &'s Asked<'s>,
+    pub(crate) now_ns: u64,
+    pub(crate) pace: Pace,
+    pub(crate) seed: u64,
+}
+
+/// The answer at a path of no meaning.
+pub(crate) fn nothing_here() -> Answer {
+    Answer::json(404, r#"{"error":"there is nothing at this path"}"#)
+}
+
+/// The answer at a path that takes other methods.
+pub(crate) fn wrong_method(allow: &'static str) -> Answer {
+    let body = format!("{{\"error\":\"this path takes {allow}\"}}");
+    Answer::json(405, body).with("allow", allow.to_owned())
+}
+
+fn allowed<'p>(method: &Method, allow: &'static str, route: Route<'p>) -> Route<'p> {
+    if method.as_str() == allow { route } else { Route::WrongMethod { allow } }
+}
+
+/// The one path segment after a prefix.
+fn segment<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    path.strip_prefix(prefix).filter(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
+/// Reading a job or cancelling it.
+fn job_route<'p>(method: &Method, id: &'p str) -> Route<'p> {
+    match *method {
+        Method::GET => Route::Status(id),
+        Method::DELETE => Route::Cancel(id),
+        _ => Route::WrongMethod { allow: "GET, DELETE" },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hyper::HeaderMap;
+
     use super::*;
 
     #[test]
@@ -127,17 +208,55 @@ mod tests {
             assert_eq!(api.to_string().parse(), Ok(*api));
         }
         let refusal = "heygen".parse::<Api>().unwrap_err().to_string();
-        assert_eq!(refusal, "unknown API 'heygen': the simulator speaks tracker");
+        assert_eq!(refusal, "unknown API 'heygen': the simulator speaks tracker, heygen-v3, rfc9110, azure");
+    }
+
+    /// The route of a request, with its query told apart.
+    fn check(api: Api, method: &Method, target: &str, expected: &Route<'_>) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers = HeaderMap::new();
+        let asked = Asked { method, path, query, headers: &headers, body: b"", base: String::new() };
+        assert_eq!(&api.wire().route(&asked), expected, "{api} {method} {target}");
     }
 
     #[test]
-    fn the_tracker_routes() {
-        let route = |method: &Method, path| Api::Tracker.route(method, path);
-        assert_eq!(route(&Method::POST, "/create_job"), Route::Create);
-        assert_eq!(route(&Method::GET, "/status/x"), Route::Status("x"));
-        assert_eq!(route(&Method::GET, "/status/"), Route::Unknown);
-        assert_eq!(route(&Method::GET, "/status/a/b"), Route::Unknown);
-        let allow = "GET";
-        assert_eq!(route(&Method::HEAD, "/status/x"), Route::WrongMethod { allow });
+    fn every_wire_finds_its_way() {
+        use Api::{Azure, HeygenV3, Rfc9110, Tracker};
+        use Route::{Cancel, Create, File, Result, Status, Unknown};
+        let (get, post, delete) = (&Method::GET, &Method::POST, &Method::DELETE);
+        for (api, method, target, expected) in [
+            (Tracker, post, "/create_job", Create),
+            (Tracker, get, "/status/x", Status("x")),
+            (Tracker, get, "/status/", Unknown),
+            (Tracker, get, "/status/a/b", Unknown),
+            (Tracker, &Method::HEAD, "/status/x", Route::WrongMethod { allow: "GET" }),
+            (HeygenV3, post, "/v3/video-translations", Create),
+            (HeygenV3, get, "/v3/video-translations/x", Status("x")),
+            (HeygenV3, delete, "/v3/video-translations/x", Cancel("x")),
+            (HeygenV3, delete, "/v3/video-translations/statuses", Route::WrongMethod { allow: "GET" }),
+            (HeygenV3, get, "/files/x.mp4", File("x")),
+            (HeygenV3, get, "/files/x.mov", Unknown),
+            (HeygenV3, get, "/v3/video-translations/x/y", Unknown),
+            (Rfc9110, post, "/jobs", Create),
+            (Rfc9110, get, "/jobs/x", Status("x")),
+            (Rfc9110, get, "/jobs/x/result", Result("x")),
+            (Rfc9110, get, "/jobs//result", Unknown),
+            (Rfc9110, delete, "/jobs/x", Cancel("x")),
+            (Azure, post, "/operations", Create),
+            (Azure, get, "/operations/x?api-version=1", Status("x")),
+            (Azure, delete, "/operations/x", Cancel("x")),
+            (Azure, post, "/operations/x", Route::WrongMethod { allow: "GET, DELETE" }),
+        ] {
+            check(api, method, target, &expected);
+        }
+    }
+
+    #[test]
+    fn a_bulk_look_names_each_job_once() {
+        let bulk = Route::Bulk(vec!["a".into(), "b".into(), "c".into()]);
+        for query in ["a,b,c", "a%2Cb%2cc", "a,b,a,,c", "a&video_translation_ids=b,c"] {
+            let target = format!("/v3/video-translations/statuses?video_translation_ids={query}");
+            check(Api::HeygenV3, &Method::GET, &target, &bulk);
+        }
     }
 }

@@ -1,49 +1,39 @@
-//! Old answers, repeated for a while for each path.
+//! Things that are remembered for a while, each under a name.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::answer::Answer;
-use crate::ledger::JobState;
-
-/// An answer as it was first given.
-#[derive(Debug, Clone)]
-pub(crate) struct Kept {
-    pub(crate) at_ns: u64,
-    pub(crate) state: JobState,
-    pub(crate) answer: Answer,
-}
-
-/// All answers live equally long, so they expire in the order in which they came.
+/// All things live equally long, so they expire in the order in which they came.
 #[derive(Debug)]
-pub(crate) struct Cache {
+pub(crate) struct Cache<T> {
     life_ns: u64,
-    kept: HashMap<Arc<str>, Kept>,
+    kept: HashMap<Arc<str>, T>,
     order: VecDeque<(u64, Arc<str>)>,
 }
 
-impl Cache {
+impl<T> Cache<T> {
     pub(crate) fn new(life_ns: u64) -> Self {
         Self { life_ns, kept: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// The answer to repeat, if one is fresh enough.
-    pub(crate) fn get(&mut self, path: &str, now_ns: u64) -> Option<&Kept> {
+    /// What is kept under this name, if it is fresh enough.
+    pub(crate) fn get(&mut self, name: &str, now_ns: u64) -> Option<&T> {
         while let Some((at_ns, _)) = self.order.front() {
             if now_ns.saturating_sub(*at_ns) < self.life_ns {
                 break;
             }
-            if let Some((_, path)) = self.order.pop_front() {
-                self.kept.remove(&path);
+            if let Some((_, name)) = self.order.pop_front() {
+                self.kept.remove(&name);
             }
         }
-        self.kept.get(path)
+        self.kept.get(name)
     }
 
-    /// Keeps an answer for a path for which [`get`](Self::get) has just found none.
-    pub(crate) fn put(&mut self, path: &Arc<str>, kept: Kept) {
-        self.order.push_back((kept.at_ns, Arc::clone(path)));
-        self.kept.insert(Arc::clone(path), kept);
+    /// Keeps a thing under a name for which [`get`](Self::get) has just found none.
+    pub(crate) fn put(&mut self, name: &str, now_ns: u64, thing: T) {
+        let name: Arc<str> = name.into();
+        self.order.push_back((now_ns, Arc::clone(&name)));
+        self.kept.insert(name, thing);
     }
 }
 
@@ -52,17 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_repeated_for_their_life_and_forgotten_after_it() {
+    fn things_are_kept_for_their_life_and_forgotten_after_it() {
         let mut cache = Cache::new(10);
-        let path: Arc<str> = "/a".into();
-        let kept = |at_ns| Kept { at_ns, state: JobState::Pending, answer: Answer::json(200, "{}") };
-        assert!(cache.get(&path, 100).is_none());
-        cache.put(&path, kept(100));
-        assert_eq!(cache.get(&path, 109).map(|kept| kept.at_ns), Some(100));
+        assert!(cache.get("/a", 100).is_none());
+        cache.put("/a", 100, 'x');
+        assert_eq!(cache.get("/a", 109), Some(&'x'));
         assert!(cache.get("/b", 109).is_none());
-        assert!(cache.get(&path, 110).is_none());
+        assert!(cache.get("/a", 110).is_none());
         assert!(cache.kept.is_empty() && cache.order.is_empty());
-        cache.put(&path, kept(110));
-        assert!(cache.get(&path, 119).is_some());
+        cache.put("/a", 110, 'y');
+        assert_eq!(cache.get("/a", 119), Some(&'y'));
     }
 }

@@ -20,9 +20,10 @@ pub enum FaultKind {
     Throttle,
     /// `unavailable`: 503 that asks to wait for two simulated seconds.
     Unavailable,
-    /// `truncated`: 200 with JSON that stops in the middle.
+    /// `truncated`: 200 with JSON that stops in the middle; 502 where the HTTP status is the state.
     Truncated,
-    /// `html`: 200 with a page of HTML, as a login page or a captive portal sends it.
+    /// `html`: 200 with a page of HTML, as a login page or a captive portal sends it; 502 where the
+    /// HTTP status is the state.
     Html,
     /// `reset`: the connection is reset (TCP RST) instead of an answer.
     Reset,
@@ -93,8 +94,9 @@ impl Serialize for FaultKind {
 
 /// How often status requests meet a fault, and of which kinds.
 ///
-/// Only status requests do. A create is spared: the tracker's create has no idempotency key, so a
-/// client that got no answer could neither repeat it nor find its job, and nothing would be learnt.
+/// Only status requests do, those for many jobs at once included. A create is spared: most creates
+/// have no idempotency key, so a client that got no answer could neither repeat it nor find its job,
+/// and nothing would be learnt.
 ///
 /// Whether a request meets a fault, and which, depends on the seed and on how many status requests
 /// came before it. The kinds are equally likely, but [`FaultKind::Hang`] a tenth as likely as each

@@ -21,6 +21,8 @@ pub enum JobState {
     Succeeded,
     /// Ended badly.
     Failed,
+    /// Ended because somebody cancelled it.
+    Cancelled,
     /// There is no job of that id.
     Unknown,
 }
@@ -51,25 +53,26 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The requests for one job, in order.
+    /// The requests for one job, in order: those for many jobs at once too, where this one is among
+    /// them.
     pub fn requests_for<'l>(&'l self, id: &'l str) -> impl Iterator<Item = &'l LedgerEntry> + 'l {
-        self.requests.iter().filter(move |entry| entry.job_id.as_deref() == Some(id))
+        self.requests.iter().filter(move |entry| entry.all_job_ids().any(|found| found == id))
     }
 
     /// The requests that asked for a job before the time that an earlier answer for the same job
-    /// had asked to wait for. A polite client leaves this empty.
+    /// had asked to wait for. An answer for many jobs asks for each of them, and a request for many
+    /// is too early when it is for one of them. Creating and cancelling is never too early. A polite
+    /// client leaves this empty.
     pub fn asked_too_early(&self) -> Vec<&LedgerEntry> {
         let mut waits: HashMap<&str, u64> = HashMap::new();
         let mut early = Vec::new();
         for entry in &self.requests {
-            let Some(id) = entry.job_id.as_deref() else {
-                continue;
-            };
-            if waits.get(id).is_some_and(|until| entry.at_ns < *until) {
+            let waited_for = |id| waits.get(id).is_some_and(|until| entry.at_ns < *until);
+            if &*entry.method == "GET" && entry.all_job_ids().any(waited_for) {
                 early.push(entry);
             }
             if let Some(until) = entry.throttled_until_ns {
-                waits.insert(id, until);
+                waits.extend(entry.all_job_ids().map(|id| (id, until)));
             }
         }
         early
@@ -91,8 +94,13 @@ pub struct LedgerEntry {
     pub method: Arc<str>,
     /// The path without its query, cut at 512 bytes.
     pub path: Arc<str>,
-    /// The job that was asked for or created; on a status request for an unknown job, as asked.
+    /// The one job that was asked for, created or cancelled; for an unknown job, as asked.
     pub job_id: Option<Arc<str>>,
+    /// The jobs of a request for many: what a bulk status asked for, each once, or what a create
+    /// made when it made several. Empty where there is one job or none.
+    pub job_ids: Vec<Arc<str>>,
+    /// Whether it asked for the status of many jobs at once, even where it named only one.
+    pub bulk: bool,
     /// The HTTP status that was answered; `None` where there was no answer.
     pub status: Option<u16>,
     /// The fault that stood in for the answer.
@@ -100,10 +108,16 @@ pub struct LedgerEntry {
     /// When the client may ask again, where the answer told it to wait.
     #[serde(rename = "throttled_until", serialize_with = "maybe_seconds")]
     pub throttled_until_ns: Option<u64>,
-    /// The state that was told.
+    /// The state that was told; `None` where several were.
     pub state: Option<JobState>,
     /// Whether the answer was an old one, repeated from the cache.
     pub cached: bool,
+}
+
+impl LedgerEntry {
+    fn all_job_ids(&self) -> impl Iterator<Item = &str> {
+        self.job_id.iter().chain(&self.job_ids).map(|id| &**id)
+    }
 }
 
 /// One job and its fate.
@@ -118,9 +132,11 @@ pub struct LedgerJob {
     /// When it ends, in the future or in the past.
     #[serde(rename = "ended_at", serialize_with = "seconds")]
     pub ended_at_ns: u64,
-    /// How it ends: [`JobState::Succeeded`] or [`JobState::Failed`].
+    /// How it ends: [`JobState::Succeeded`] or [`JobState::Failed`]; [`JobState::Cancelled`] from the
+    /// moment on in which somebody cancels it, which is its end.
     pub outcome: JobState,
-    /// How many status requests there were for it, those that met a fault included.
+    /// How many status requests there were for it, those included that were for many jobs, were
+    /// refused or met a fault. Reading a result or a file, and cancelling, are no status requests.
     pub requests: u64,
 }
 

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::api::Api;
+use crate::asked::ApiKey;
 use crate::clock::Pace;
 use crate::durations::Durations;
 use crate::faults::{Faults, is_probability};
@@ -57,6 +58,12 @@ impl Simulator {
     /// A copy of what was recorded so far; also after the end.
     pub fn ledger(&self) -> Ledger {
         self.world.ledger()
+    }
+
+    /// From now on asks for another API key, in place of the one before; the empty one asks for
+    /// none. See [`SimulatorBuilder::api_key`].
+    pub fn set_api_key(&self, key: impl Into<String>) {
+        self.world.set_api_key(ApiKey::new(key));
     }
 
     /// A handle that stops the simulator from another thread, such as a signal handler's.
@@ -111,6 +118,8 @@ pub struct SimulatorBuilder {
     cache: Option<Duration>,
     speed: f64,
     seed: u64,
+    api_key: ApiKey,
+    max_active: Option<usize>,
     unresponsive: bool,
     ledger_limit: usize,
 }
@@ -126,6 +135,8 @@ impl Default for SimulatorBuilder {
             cache: None,
             speed: 1.0,
             seed: 0,
+            api_key: ApiKey::default(),
+            max_active: None,
             unresponsive: false,
             ledger_limit: 1_000_000,
         }
@@ -173,6 +184,21 @@ impl SimulatorBuilder {
     /// What ids, outcomes, durations and faults are drawn from. Default 0.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The key that every request of the API has to carry, as `x-api-key: KEY` or as
+    /// `authorization: Bearer KEY`: without it the answer is 401. Files at presigned URLs, health and
+    /// ledger need none. Default empty: no key is asked for.
+    /// [`Simulator::set_api_key`] changes it later.
+    pub fn api_key(self, key: impl Into<String>) -> Self {
+        Self { api_key: ApiKey::new(key), ..self }
+    }
+
+    /// How many jobs may be unfinished at once: a create beyond that makes no job at all and is
+    /// answered with 429, the code `rate_limit_exceeded` and a wait of one simulated second. Default
+    /// no maximum.
+    pub fn max_active(self, max_active: usize) -> Self {
+        Self { max_active: Some(max_active), ..self }
     }
 
     /// Takes every request and never answers, creates too. Health and ledger still answer.
@@ -226,6 +252,8 @@ impl SimulatorBuilder {
             recipe: Recipe { seed: self.seed, durations: self.durations, fail_rate: self.fail_rate, pace },
             faults: self.faults,
             cache_ns: self.cache.map(|life| pace.real_ns(life)),
+            api_key: self.api_key,
+            max_active: self.max_active,
             unresponsive: self.unresponsive,
             ledger_limit: self.ledger_limit,
         })

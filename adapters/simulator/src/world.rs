@@ -1,17 +1,17 @@
-//! What the backend knows and says: every decision, without a socket.
+//! The backend as connections see it: one lock, one clock, and the record of what was asked.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use hyper::Method;
-
-use crate::answer::{Answer, Reply, spoil};
-use crate::api::{Api, Route};
-use crate::cache::{Cache, Kept};
-use crate::clock::{Clock, unix_text};
-use crate::faults::{FaultKind, Faults};
-use crate::jobs::{Jobs, Recipe, state_at};
-use crate::ledger::{JobState, Ledger, LedgerEntry, LedgerJob, Log, kept_path};
+use crate::answer::Reply;
+use crate::api::Api;
+use crate::asked::{ApiKey, Asked};
+use crate::backend::Backend;
+use crate::clock::Clock;
+use crate::faults::Faults;
+use crate::jobs::Recipe;
+use crate::ledger::{Ledger, LedgerEntry, Log, kept_path};
 
 /// What the simulator was set to, checked.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) recipe: Recipe,
     pub(crate) faults: Faults,
     pub(crate) cache_ns: Option<u64>,
+    pub(crate) api_key: ApiKey,
+    pub(crate) max_active: Option<usize>,
     pub(crate) unresponsive: bool,
     pub(crate) ledger_limit: usize,
 }
@@ -28,6 +30,8 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Link {
     number: OnceLock<u64>,
+    /// Our end of it.
+    local: Option<SocketAddr>,
     world: Arc<World>,
 }
 
@@ -38,17 +42,22 @@ impl Drop for Link {
 }
 
 impl Link {
-    pub(crate) fn open(world: Arc<World>) -> Self {
+    pub(crate) fn open(world: Arc<World>, local: Option<SocketAddr>) -> Self {
         world.accepted.fetch_add(1, Ordering::Relaxed);
-        Self { number: OnceLock::new(), world }
+        Self { number: OnceLock::new(), local, world }
     }
 
     pub(crate) fn world(&self) -> &Arc<World> {
         &self.world
     }
+
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
 }
 
-/// The backend. Its lock is held for a few map look-ups at a time and never across an await.
+/// The backend behind its lock, which is held for a few map look-ups at a time and never across an
+/// await.
 #[derive(Debug)]
 pub(crate) struct World {
     settings: Settings,
@@ -60,30 +69,13 @@ pub(crate) struct World {
 
 #[derive(Debug)]
 struct State {
-    jobs: Jobs,
+    backend: Backend,
     log: Log,
-    cache: Option<Cache>,
-    status_requests: u64,
-}
-
-/// What is known of an answer beside its bytes.
-#[derive(Debug, Default)]
-struct Note {
-    job_id: Option<Arc<str>>,
-    fault: Option<FaultKind>,
-    throttled_until_ns: Option<u64>,
-    state: Option<JobState>,
-    cached: bool,
 }
 
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
-        let state = State {
-            jobs: Jobs::new(settings.ledger_limit),
-            log: Log::new(settings.ledger_limit),
-            cache: settings.cache_ns.map(Cache::new),
-            status_requests: 0,
-        };
+        let state = State { backend: Backend::new(&settings), log: Log::new(settings.ledger_limit) };
         Self {
             settings,
             clock: Clock::new(),
@@ -94,103 +86,39 @@ impl World {
     }
 
     /// Decides what to do with a request that has arrived as a whole, and records it.
-    pub(crate) fn answer(&self, link: &Link, method: &Method, path: &str) -> Reply {
+    pub(crate) fn answer(&self, link: &Link, asked: &Asked<'_>) -> Reply {
         let mut state = self.lock();
         // Read under the lock, so that entries are in order of time.
         let now_ns = self.clock.now();
-        let path_kept = kept_path(path);
-        let (reply, note) = self.decide(&mut state, method, path, now_ns);
+        let (reply, note) = state.backend.decide(&self.settings, asked, now_ns);
         let connection = *link.number.get_or_init(|| {
             state.log.connections += 1;
             state.log.connections
         });
-        let status = match &reply {
-            Reply::Answer(answer) => Some(answer.status),
+        let answer = match &reply {
+            Reply::Answer(answer) => Some(answer),
             Reply::Reset | Reply::Close | Reply::Hang => None,
         };
         state.log.push(LedgerEntry {
             number: 0,
             at_ns: now_ns,
             connection,
-            method: method.as_str().into(),
-            path: path_kept,
+            method: asked.method.as_str().into(),
+            path: kept_path(asked.path),
             job_id: note.job_id,
-            status,
+            job_ids: note.job_ids,
+            bulk: note.bulk,
+            status: answer.map(|answer| answer.status),
             fault: note.fault,
-            throttled_until_ns: note.throttled_until_ns,
+            throttled_until_ns: answer.and_then(|answer| answer.wait_ns).map(|wait| now_ns.saturating_add(wait)),
             state: note.state,
             cached: note.cached,
         });
         reply
     }
 
-    fn decide(&self, state: &mut State, method: &Method, path: &str, now_ns: u64) -> (Reply, Note) {
-        let route = self.settings.api.route(method, path);
-        if self.settings.unresponsive {
-            let job_id = match route {
-                Route::Status(id) => Some(kept_path(id)),
-                _ => None,
-            };
-            let note = Note { job_id, fault: Some(FaultKind::Hang), ..Note::default() };
-            return (Reply::Hang, note);
-        }
-        match route {
-            Route::Create => self.create(state, now_ns),
-            Route::Status(id) => self.status(state, path, id, now_ns),
-            Route::Unknown => {
-                let answer = Answer::json(404, r#"{"error":"there is nothing at this path"}"#);
-                (Reply::Answer(answer), Note::default())
-            }
-            Route::WrongMethod { allow } => (Reply::Answer(wrong_method(allow)), Note::default()),
-        }
-    }
-
-    fn create(&self, state: &mut State, now_ns: u64) -> (Reply, Note) {
-        let job = state.jobs.create(&self.settings.recipe, now_ns);
-        let answer = with_times(Answer::json(200, self.settings.api.created(&job.id)), &job, now_ns);
-        let note = Note { job_id: Some(job.id), ..Note::default() };
-        (Reply::Answer(answer), note)
-    }
-
-    fn status(&self, state: &mut State, path: &str, id: &str, now_ns: u64) -> (Reply, Note) {
-        let Settings { api, recipe, faults, .. } = &self.settings;
-        let job = state.jobs.find(id).map(|job| {
-            job.requests += 1;
-            job.clone()
-        });
-        let told = job.as_ref().map_or(JobState::Unknown, |job| state_at(job, now_ns));
-        let body = api.told(told);
-        let mut note = Note {
-            job_id: Some(job.as_ref().map_or_else(|| kept_path(id), |job| Arc::clone(&job.id))),
-            ..Note::default()
-        };
-
-        let number = state.status_requests;
-        state.status_requests += 1;
-        if let Some(kind) = faults.draw(recipe.seed, number) {
-            let (reply, until) = spoil(body, kind, now_ns, recipe.pace);
-            note.fault = Some(kind);
-            note.throttled_until_ns = until;
-            return (reply, note);
-        }
-
-        if let Some(kept) = state.cache.as_mut().and_then(|cache| cache.get(path, now_ns)) {
-            note.state = Some(kept.state);
-            note.cached = true;
-            let age = now_ns.saturating_sub(kept.at_ns) / 1_000_000_000;
-            return (Reply::Answer(kept.answer.clone().with("age", age.to_string())), note);
-        }
-
-        let mut answer = Answer::json(200, body);
-        if let Some(job) = &job {
-            answer = with_times(answer, job, now_ns);
-        }
-        if let Some(cache) = &mut state.cache {
-            let kept = Kept { at_ns: now_ns, state: told, answer: answer.clone() };
-            cache.put(&path.into(), kept);
-        }
-        note.state = Some(told);
-        (Reply::Answer(answer), note)
+    pub(crate) fn set_api_key(&self, key: ApiKey) {
+        self.lock().backend.set_api_key(key);
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -201,8 +129,8 @@ impl World {
             v: 1,
             requests: state.log.entries(),
             requests_seen: state.log.seen,
-            jobs: state.jobs.all(),
-            jobs_created: state.jobs.created,
+            jobs: state.backend.jobs.all(),
+            jobs_created: state.backend.jobs.created,
             connections: state.log.connections,
             connections_accepted: accepted,
             connections_open: accepted.saturating_sub(closed),
@@ -213,18 +141,4 @@ impl World {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The documented headers: when the job was created and, once it has ended, when that was.
-fn with_times(answer: Answer, job: &LedgerJob, now_ns: u64) -> Answer {
-    let answer = answer.with(crate::CREATED_AT, unix_text(job.created_at_ns));
-    if state_at(job, now_ns) == JobState::Pending {
-        return answer;
-    }
-    answer.with(crate::ENDED_AT, unix_text(job.ended_at_ns))
-}
-
-pub(crate) fn wrong_method(allow: &'static str) -> Answer {
-    let body = format!("{{\"error\":\"this path takes {allow}\"}}");
-    Answer::json(405, body).with("allow", allow.to_owned())
 }

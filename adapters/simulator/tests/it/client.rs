@@ -50,9 +50,20 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> io::Result<()> {
-        let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
-        self.0.get_mut().write_all((head + body).as_bytes())
+        self.send_with(method, path, &[], body)
+    }
+
+    pub(crate) fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<()> {
+        let (host, length) = (self.stream().peer_addr()?, body.len());
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n");
+        let more: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        self.0.get_mut().write_all((head + &more.concat() + "\r\n" + body).as_bytes())
     }
 
     pub(crate) fn receive(&mut self) -> io::Result<Answer> {
@@ -85,6 +96,12 @@ impl Client {
     pub(crate) fn ask(&mut self, method: &str, path: &str) -> io::Result<Answer> {
         self.send(method, path, "")?;
         self.receive()
+    }
+
+    /// As [`ask`](Self::ask), with headers and a body.
+    pub(crate) fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_with(method, path, headers, body).expect("a request");
+        self.receive().expect("an answer")
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {
