@@ -6,13 +6,11 @@ use std::vec::Vec;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
 use url::Url;
 
+use crate::dialect::{Ask, extend_missing};
 use crate::{Dialect, LookError, Timestamp};
-
-/// Everything but the unreserved characters of RFC 3986 §2.3 is encoded within an id.
-const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One backend: a dialect, the address where it is spoken, and the headers that go with each request.
 ///
@@ -24,6 +22,8 @@ pub struct Backend {
     headers: HeaderMap,
     allowed: Vec<url::Origin>,
     max_body: u64,
+    /// How often the credentials were renewed.
+    renewals: u32,
 }
 
 impl Backend {
@@ -38,8 +38,10 @@ impl Backend {
         let mut base = parse_url(text).ok_or_else(|| BackendError::BaseUrl(without_userinfo(text)))?;
         base.set_query(None);
         base.set_fragment(None);
-        let max_body = dialect.description().max_body;
-        Ok(Self { dialect, base, headers: HeaderMap::new(), allowed: Vec::new(), max_body })
+        let description = dialect.description();
+        let allowed = description.allowed_origins.iter().map(Url::origin).collect();
+        let max_body = description.max_body;
+        Ok(Self { dialect, base, headers: HeaderMap::new(), allowed, max_body, renewals: 0 })
     }
 
     /// Adds a header to every request, for example a credential. Its value is never printed.
@@ -54,6 +56,22 @@ impl Backend {
         value.set_sensitive(true);
         self.headers.insert(header, value);
         Ok(self)
+    }
+
+    /// The same backend with these headers in place of those of the same names: new credentials.
+    ///
+    /// # Errors
+    /// A name or a value cannot stand in a header.
+    pub fn renewed<N: AsRef<str>, V: AsRef<str>>(
+        &self,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, BackendError> {
+        let mut backend = self.clone();
+        for (name, value) in headers {
+            backend = backend.with_header(name.as_ref(), value.as_ref())?;
+        }
+        backend.renewals = self.renewals.saturating_add(1);
+        Ok(backend)
     }
 
     /// Lets the backend point at another origin, which will get the headers too.
@@ -89,6 +107,16 @@ impl Backend {
         self.max_body
     }
 
+    /// The address.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// How often the credentials were renewed.
+    pub(crate) fn renewals(&self) -> u32 {
+        self.renewals
+    }
+
     /// The request that creates a job, by a dialect that says how.
     pub(crate) fn create_request(
         &self,
@@ -96,9 +124,13 @@ impl Backend {
         idempotency_key: Option<&str>,
     ) -> Result<Request<Vec<u8>>, LookError> {
         let create = self.dialect.description().create.as_ref().ok_or(LookError::BadUrl)?;
-        let url = self.below_base(&create.path);
-        let mut request = self.request(create.method.clone(), &url, body.to_vec())?;
-        if !body.is_empty() {
+        let body = match &create.body {
+            Some(fields) => with_fields(body, fields),
+            None => body.to_vec(),
+        };
+        let has_body = !body.is_empty();
+        let mut request = self.request(create.method.clone(), &self.create_url()?, body, &create.headers)?;
+        if has_body {
             request.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }
         if let (Some(name), Some(key)) = (&create.idempotency_header, idempotency_key) {
@@ -107,8 +139,30 @@ impl Backend {
         Ok(request)
     }
 
+    /// Where jobs are created.
+    pub(crate) fn create_url(&self) -> Result<Url, LookError> {
+        let create = self.dialect.description().create.as_ref().ok_or(LookError::BadUrl)?;
+        Ok(self.below_base(&create.path))
+    }
+
     pub(crate) fn poll_request(&self, url: &Url) -> Result<Request<Vec<u8>>, LookError> {
-        self.request(Method::GET, url, Vec::new())
+        self.ask(&self.dialect.description().poll, url)
+    }
+
+    /// The request for a result that has an address of its own.
+    pub(crate) fn result_request(&self, url: &Url) -> Result<Request<Vec<u8>>, LookError> {
+        self.request(Method::GET, url, Vec::new(), &self.dialect.description().poll.headers)
+    }
+
+    /// The request that cancels a job, at the address that a look told, or else by the dialect's path.
+    pub(crate) fn cancel_request(&self, job: &JobRef, told: Option<&str>) -> Result<Request<Vec<u8>>, LookError> {
+        let cancel = self.dialect.description().cancel.as_ref().ok_or(LookError::BadUrl)?;
+        let url = match (told, &cancel.ask.path) {
+            (Some(address), _) => self.trusted(&self.base, address)?,
+            (None, Some(template)) if !job.is_named_by_url() => self.below_base(&template.expand(&job.id)?),
+            (None, _) => return Err(LookError::BadUrl),
+        };
+        self.ask(&cancel.ask, &url)
     }
 
     /// Where a job is asked for.
@@ -116,9 +170,14 @@ impl Backend {
         if let Some(url) = &job.poll_url {
             return self.trusted(&self.base, url);
         }
-        let template = &self.dialect.description().poll;
-        let id = utf8_percent_encode(&job.id, ID);
-        Ok(self.below_base(&format!("{}{id}{}", template.before, template.after)))
+        let template = self.dialect.description().poll.path.as_ref().ok_or(LookError::BadUrl)?;
+        Ok(self.below_base(&template.expand(&job.id)?))
+    }
+
+    /// Where a job's result is, for a dialect that has a path for it.
+    pub(crate) fn result_url(&self, job: &JobRef) -> Option<Result<Url, LookError>> {
+        let template = self.dialect.description().result.path.as_ref().filter(|_| !job.is_named_by_url())?;
+        Some(template.expand(&job.id).map(|path| self.below_base(&path)))
     }
 
     /// An address that the backend told, resolved against where it was told (RFC 3986 §5), if it may be asked.
@@ -132,12 +191,28 @@ impl Backend {
         if known && !downgraded { Ok(url) } else { Err(LookError::ForeignOrigin) }
     }
 
-    fn request(&self, method: Method, url: &Url, body: Vec<u8>) -> Result<Request<Vec<u8>>, LookError> {
+    /// Whether this address may be asked, with the credentials.
+    pub(crate) fn is_trusted(&self, url: &Url) -> bool {
+        self.trusted(&self.base, url.as_str()).is_ok()
+    }
+
+    fn ask(&self, ask: &Ask, url: &Url) -> Result<Request<Vec<u8>>, LookError> {
+        self.request(ask.method.clone(), url, Vec::new(), &ask.headers)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Vec<u8>,
+        constant: &HeaderMap,
+    ) -> Result<Request<Vec<u8>>, LookError> {
         let mut request =
             Request::builder().method(method).uri(url.as_str()).body(body).map_err(|_| LookError::BadUrl)?;
         let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.extend(self.headers.clone());
+        extend_missing(headers, constant);
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         Ok(request)
     }
 
@@ -161,6 +236,19 @@ impl fmt::Debug for Backend {
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
+}
+
+/// A JSON object with these fields where it lacks them; alone where there is no body. What is no object stays as it is.
+fn with_fields(body: &[u8], fields: &Map<String, Value>) -> Vec<u8> {
+    let mut object = match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => object,
+        _ if body.is_empty() => Map::new(),
+        _ => return body.to_vec(),
+    };
+    for (name, value) in fields {
+        object.entry(name.as_str()).or_insert_with(|| value.clone());
+    }
+    Value::Object(object).to_string().into_bytes()
 }
 
 fn parse_url(text: &str) -> Option<Url> {
@@ -250,6 +338,18 @@ impl JobRef {
         self
     }
 
+    /// The job is asked for at this address and not by the dialect's path.
+    #[must_use]
+    pub(crate) fn asked_for_at(mut self, url: &Url) -> Self {
+        self.poll_url = Some(url.to_string());
+        self
+    }
+
+    /// Its address is all that is known of it.
+    pub(crate) fn is_named_by_url(&self) -> bool {
+        self.poll_url.as_ref() == Some(&self.id)
+    }
+
     /// The job's id; a poll URL stands for itself.
     pub fn id(&self) -> &str {
         &self.id
@@ -262,7 +362,7 @@ impl JobRef {
 
 impl fmt::Debug for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JobRef({:?})", if self.poll_url.is_some() { without_userinfo(&self.id) } else { self.id.clone() })
+        write!(f, "JobRef({:?})", if self.is_named_by_url() { without_userinfo(&self.id) } else { self.id.clone() })
     }
 }
 

@@ -2,6 +2,9 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use std::boxed::Box;
+use std::string::{String, ToString};
+use std::vec::Vec;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +22,28 @@ pub trait FromSession: Sized {
     fn from_session(session: Session) -> Result<Self, BuildError>;
 }
 
+/// A source of credentials that expire, for example a token endpoint or a secret store.
+///
+/// Any `Fn() -> Result<Vec<(String, String)>, E>` is one, where `E` can be printed.
+pub trait Credentials: Send {
+    /// New headers, as name and value, in place of those of the same names. May block: the asynchronous client calls it
+    /// on a thread for blocking work.
+    ///
+    /// # Errors
+    /// Why there are none, in words that may be printed.
+    fn renew(&self) -> Result<Vec<(String, String)>, String>;
+}
+
+impl<F, E> Credentials for F
+where
+    F: Fn() -> Result<Vec<(String, String)>, E> + Send,
+    E: fmt::Display,
+{
+    fn renew(&self) -> Result<Vec<(String, String)>, String> {
+        self().map_err(|error| error.to_string())
+    }
+}
+
 /// Builds a client. Its `Debug` leaves the values of headers out.
 #[must_use]
 pub struct ClientBuilder<C> {
@@ -30,6 +55,7 @@ pub struct ClientBuilder<C> {
     max_in_flight: usize,
     max_body: Option<u64>,
     seed: Option<u64>,
+    credentials: Option<Box<dyn Credentials>>,
     client: PhantomData<fn() -> C>,
 }
 
@@ -45,6 +71,7 @@ impl<C: FromSession> ClientBuilder<C> {
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             max_body: None,
             seed: None,
+            credentials: None,
             client: PhantomData,
         }
     }
@@ -92,6 +119,13 @@ impl<C: FromSession> ClientBuilder<C> {
         self
     }
 
+    /// Where new credentials come from when the backend refuses those of [`header`](Self::header) (401): they are asked
+    /// for once, and the refused requests are repeated with them. Default: a refusal ends the waits of all jobs.
+    pub fn credentials(mut self, credentials: impl Credentials + 'static) -> Self {
+        self.credentials = Some(Box::new(credentials));
+        self
+    }
+
     /// Builds the client; nothing is sent.
     ///
     /// # Errors
@@ -112,7 +146,8 @@ impl<C: FromSession> ClientBuilder<C> {
             backend = backend.with_max_body(bytes);
         }
         C::from_session(Session {
-            backend: Arc::new(backend),
+            backend: Mutex::new(Arc::new(backend)),
+            credentials: self.credentials.map(Mutex::new),
             policy: Arc::new(policy),
             max_in_flight: self.max_in_flight,
             seed: self.seed,
@@ -135,7 +170,8 @@ impl<C> fmt::Debug for ClientBuilder<C> {
 
 /// What all waits of one client have in common: backend, policy, limits, and what they have learned and cost.
 pub struct Session {
-    backend: Arc<Backend>,
+    backend: Mutex<Arc<Backend>>,
+    credentials: Option<Mutex<Box<dyn Credentials>>>,
     policy: Arc<Policy>,
     max_in_flight: usize,
     seed: Option<u64>,
@@ -145,9 +181,35 @@ pub struct Session {
 }
 
 impl Session {
-    /// The backend.
-    pub fn backend(&self) -> &Backend {
-        &self.backend
+    /// The backend, with the credentials that are used now.
+    pub fn backend(&self) -> Arc<Backend> {
+        Arc::clone(&lock(&self.backend))
+    }
+
+    /// Whether refused credentials can be renewed.
+    pub fn can_renew(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// The backend with other credentials than this one, which were refused: those that another wait has renewed in the
+    /// meantime, or new ones. May block.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn renew(&self, refused: &Backend) -> Result<Arc<Backend>, String> {
+        let Some(credentials) = &self.credentials else {
+            return Err("no source of credentials was given".to_string());
+        };
+        // Held all the while, so that waits that were refused together ask once.
+        let credentials = lock(credentials);
+        let current = self.backend();
+        if current.renewals() > refused.renewals() {
+            return Ok(current);
+        }
+        let renewed = current.renewed(credentials.renew()?).map_err(|error| error.to_string())?;
+        let renewed = Arc::new(renewed);
+        *lock(&self.backend) = Arc::clone(&renewed);
+        Ok(renewed)
     }
 
     /// The policy of waits.
@@ -167,8 +229,11 @@ impl Session {
 
     /// A fleet for one wait under this policy.
     pub fn fleet(&self, policy: Arc<Policy>, entropy: u64) -> Fleet {
-        let fleet = Fleet::new(Arc::clone(&self.backend), policy, &mut self.rng(entropy));
+        let fleet = Fleet::new(self.backend(), policy, &mut self.rng(entropy));
         let mut fleet = fleet.with_max_in_flight(self.max_in_flight);
+        if self.can_renew() {
+            fleet = fleet.with_renewal();
+        }
         if self.proven.load(Ordering::Relaxed) {
             fleet.note_backend_proven();
         }
@@ -178,17 +243,18 @@ impl Session {
     /// A wait is over: what it has learned and cost counts for the session.
     pub fn note_wait(&self, fleet: &Fleet) {
         self.proven.fetch_or(fleet.is_backend_proven(), Ordering::Relaxed);
-        self.lock_stats().merge(fleet.stats());
+        lock(&self.stats).merge(fleet.stats());
     }
 
     /// What all waits that are over have cost and reached.
     pub fn stats(&self) -> Stats {
-        self.lock_stats().clone()
+        lock(&self.stats).clone()
     }
+}
 
-    fn lock_stats(&self) -> MutexGuard<'_, Stats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What a panic elsewhere left behind is as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Session {

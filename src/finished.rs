@@ -6,7 +6,7 @@ use std::string::{String, ToString};
 
 use serde_json::Value;
 
-use crate::{EndReason, Ended, JobRef, LookError, Observation, Outcome};
+use crate::{EndReason, Ended, JobRef, LookError, Observation, Outcome, Timestamp};
 
 /// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,18 @@ pub struct Finished {
     pub detection_delay: Option<Duration>,
     /// The most that it can have been: from the last look that found the job unfinished to the moment we knew.
     pub detection_delay_max: Option<Duration>,
+    /// When the job was created, by our clock, as the backend told.
+    pub created_at: Option<Timestamp>,
+    /// When work on the job began, by our clock, as the backend told.
+    pub started_at: Option<Timestamp>,
+    /// When the job ended, by our clock, as the backend told.
+    pub ended_at: Option<Timestamp>,
+    /// How far the job was, from 0 to 1, as last told.
+    pub progress: Option<f64>,
+    /// How many jobs stood before it in the backend's queue, as last told.
+    pub queue_position: Option<u64>,
+    /// Where the job can be cancelled, as last told.
+    pub(crate) cancel_at: Option<String>,
 }
 
 /// Why a request brought no answer. Drivers translate their client's errors into these.

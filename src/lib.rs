@@ -12,7 +12,8 @@
 //! |---|---|
 //! | a client that does everything | the crates `jobwatch-ureq` (blocking) and `jobwatch-reqwest` (tokio) |
 //! | many jobs in a runtime of your own | `Fleet` |
-//! | one job over HTTP in a loop of your own | `Watch`, and `Submit` to create it |
+//! | one job over HTTP in a loop of your own | `Watch`; `Submit` to create it, `Cancel` to cancel it |
+//! | a backend that nobody has described yet | `Dialect` |
 //! | only the decision *when*, for anything that can be asked | [`Poller`] |
 //!
 //! # The loop
@@ -78,7 +79,7 @@
 //! |---|---|
 //! | none | [`Poller`], [`Policy`], schedules: `no_std`, no `alloc`, `rand_core` and `rand_chacha` alone |
 //! | `serde` | snapshots, still without `std` |
-//! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
+//! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Cancel`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -89,6 +90,8 @@ extern crate std;
 mod action;
 #[cfg(feature = "http")]
 mod backend;
+#[cfg(feature = "http")]
+mod cancel;
 #[cfg(feature = "http")]
 mod client;
 #[cfg(feature = "http")]
@@ -127,8 +130,9 @@ pub use time::Timestamp;
 #[cfg(feature = "http")]
 pub use {
     backend::{Backend, BackendError, IdError, JobRef},
-    client::{BuildError, ClientBuilder, FromSession, Session},
-    dialect::{Dialect, DialectError, HintSource, Reading},
+    cancel::{Cancel, CancelAction, CancelError, Cancellation},
+    client::{BuildError, ClientBuilder, Credentials, FromSession, Session},
+    dialect::{Dialect, DialectError, HintSource, Reading, Rule},
     finished::{Finished, TransportError},
     fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
     snapshot::JobSnapshot,

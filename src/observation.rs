@@ -86,6 +86,8 @@ pub enum LookError {
     Tls,
     /// The answer is not what the dialect speaks: no JSON, or no state in it.
     Malformed,
+    /// The answer has a good status, and an envelope that tells an error.
+    Envelope,
     /// The state is a word that the dialect does not know and was told to refuse.
     UnknownState,
     /// The answer's body is larger than the limit.
@@ -107,6 +109,7 @@ impl fmt::Display for LookError {
             Self::Disconnected => "the connection broke",
             Self::Tls => "the server's certificate was not accepted",
             Self::Malformed => "the answer was malformed",
+            Self::Envelope => "the answer's envelope tells an error",
             Self::UnknownState => "the state is an unknown word",
             Self::TooLarge => "the answer was larger than the limit",
             Self::RedirectLoop => "the redirects do not end",

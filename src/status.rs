@@ -22,6 +22,10 @@ pub struct Status {
     pub result: Option<Value>,
     /// What went wrong with the job or with the look.
     pub error: Option<String>,
+    /// How far the job is, from 0 to 1, where the backend tells.
+    pub progress: Option<f64>,
+    /// How many jobs stand before it in the backend's queue, where the backend tells.
+    pub queue_position: Option<u64>,
     /// What the look ran into, if it told nothing.
     pub last_error: Option<LookError>,
     /// Requests sent, redirects included.
@@ -30,6 +34,8 @@ pub struct Status {
     pub failed_requests: u32,
     /// How long the look took.
     pub elapsed: Duration,
+    /// Where the job can be cancelled, where the answer told.
+    pub(crate) cancel_at: Option<String>,
 }
 
 impl Status {
@@ -42,10 +48,13 @@ impl Status {
             outcome: (!unfinished).then_some(finished.outcome),
             result: finished.result,
             error: finished.error.filter(|_| !unfinished),
+            progress: finished.progress,
+            queue_position: finished.queue_position,
             last_error: finished.last_error,
             requests: finished.requests,
             failed_requests: finished.failed_requests,
             elapsed: finished.elapsed,
+            cancel_at: finished.cancel_at,
         }
     }
 }

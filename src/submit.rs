@@ -11,7 +11,7 @@ use rand_core::Rng;
 use serde_json::Value;
 
 use crate::backend::IdError;
-use crate::dialect::{as_text, at, shortened};
+use crate::dialect::{Place, as_text, is_among, is_success, shortened};
 use crate::finished::TransportError;
 use crate::{
     Action, AttemptId, Backend, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Timestamp,
@@ -32,6 +32,15 @@ pub struct Submit<B, P> {
     message: Option<String>,
     /// Some attempt may have been accepted without our learning of it.
     maybe_created: bool,
+    renewal: Renewal,
+}
+
+/// Whether refused credentials can be renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Renewal {
+    Impossible,
+    Possible,
+    Wanted,
 }
 
 /// What the loop around a [`Submit`] must do next.
@@ -53,6 +62,9 @@ pub enum SubmitAction {
         /// How long to wait for the whole answer.
         timeout: Duration,
     },
+    /// The credentials were refused: renew them, and hand the backend in with [`Submit::renewed`]. Comes once at the most,
+    /// and only after [`Submit::with_renewal`].
+    Renew,
     /// The jobs exist.
     Created(Vec<JobRef>),
     /// No job was created, as far as we know.
@@ -69,12 +81,14 @@ pub struct SubmitError {
     pub message: String,
     /// The backend may have created the job without our learning its id: the answer was lost or unreadable.
     pub maybe_created: bool,
+    /// The jobs that were created all the same, where one create makes several and not every id could be read.
+    pub created: Vec<JobRef>,
 }
 
 impl SubmitError {
     /// Nothing was sent.
     pub fn unsent(message: impl Into<String>) -> Self {
-        Self { error: None, message: message.into(), maybe_created: false }
+        Self { error: None, message: message.into(), maybe_created: false, created: Vec::new() }
     }
 }
 
@@ -83,6 +97,10 @@ impl fmt::Display for SubmitError {
         f.write_str(&self.message)?;
         if self.maybe_created {
             f.write_str(" (the job may have been created all the same)")?;
+        }
+        if !self.created.is_empty() {
+            let ids = self.created.iter().map(JobRef::id).collect::<Vec<_>>().join(", ");
+            write!(f, "; these were created: {ids}")?;
         }
         Ok(())
     }
@@ -100,7 +118,21 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         // The policy's first look is at a job that exists; a create does not wait for it.
         poller.note_wake(policy.borrow(), now);
         let (created, message) = (Vec::new(), None);
-        Self { backend, policy, body, key, poller, created, message, maybe_created: false }
+        let renewal = Renewal::Impossible;
+        Self { backend, policy, body, key, poller, created, message, maybe_created: false, renewal }
+    }
+
+    /// Refused credentials (401) can be renewed: once, by [`SubmitAction::Renew`].
+    #[must_use]
+    pub fn with_renewal(mut self) -> Self {
+        self.renewal = Renewal::Possible;
+        self
+    }
+
+    /// Goes on with new credentials.
+    pub fn renewed(&mut self, backend: B) {
+        self.backend = backend;
+        self.renewal = Renewal::Impossible;
     }
 
     /// The idempotency key that goes with the request, to be stored before it is sent.
@@ -113,7 +145,10 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         if self.backend.borrow().dialect().description().create.is_none() {
             let name = self.backend.borrow().dialect().name();
             let message = format!("the dialect {name:?} does not say how to create a job");
-            return SubmitAction::Failed(SubmitError { error: None, message, maybe_created: false });
+            return SubmitAction::Failed(SubmitError::unsent(message));
+        }
+        if self.renewal == Renewal::Wanted {
+            return SubmitAction::Renew;
         }
         let expired = self.poller.failed_looks;
         let mut action = self.poller.poll(self.policy.borrow(), now);
@@ -126,6 +161,11 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         }
         match action {
             Action::Sleep { until, .. } => SubmitAction::Sleep { until },
+            Action::Send(attempt) if self.is_key_forgotten(now) => {
+                let error = LookError::Expired;
+                self.observe(now, attempt.id, Observation::Fatal { error });
+                SubmitAction::Failed(self.failure(Some(error)))
+            }
             Action::Send(attempt) => match self.backend.borrow().create_request(&self.body, self.key.as_deref()) {
                 Ok(request) => SubmitAction::Send { id: attempt.id, request, timeout: attempt.timeout },
                 Err(error) => {
@@ -145,36 +185,57 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             return;
         }
         let status = response.status();
-        let observation = match status.as_u16() {
-            200..=202 => match self.created_ids(now, response.body().as_ref()) {
+        let backend = self.backend.borrow();
+        let refused = backend.dialect().envelope_error(response, now);
+        let observation = if let Some(reading) = refused {
+            self.message = reading.message;
+            match reading.observation {
+                Observation::Lost { .. } => Observation::Fatal { error: LookError::Envelope },
+                observation => observation,
+            }
+        } else if is_success(status.as_u16()) {
+            match self.created_jobs(now, response) {
                 Ok(created) => {
                     self.created = created;
                     Observation::Succeeded
                 }
-                Err(problem) => {
+                Err((created, problem)) => {
+                    self.created = created;
                     self.message = Some(problem);
                     self.maybe_created = true;
                     Observation::Fatal { error: LookError::Malformed }
                 }
-            },
-            code => {
-                let backend = self.backend.borrow();
-                let reading = backend.dialect().read(response, now);
-                self.message = Some(reading.message.unwrap_or_else(|| format!("HTTP status {status}")));
-                // Behind a gateway's error the backend may have done its work, and 303 says where to see what it did.
-                self.maybe_created |= status.is_success() || code == 303 || code == 408 || code >= 500;
-                let is_final = status.is_success() || status.is_redirection() || matches!(code, 409 | 423);
-                match reading.observation {
-                    Observation::Fatal { .. } | Observation::Transient { .. } | Observation::Throttled { .. }
-                        if !is_final =>
-                    {
-                        reading.observation
-                    }
-                    _ => Observation::Fatal { error: LookError::Status(code) },
-                }
             }
+        } else if status.as_u16() == 401 && self.renewal == Renewal::Possible {
+            self.renewal = Renewal::Wanted;
+            self.poller.abandon_in_flight(self.policy.borrow(), now);
+            return;
+        } else {
+            self.refusal(now, response)
         };
         self.observe(now, id, observation);
+    }
+
+    /// What an answer says that creates nothing.
+    fn refusal<T: AsRef<[u8]>>(&mut self, now: Timestamp, response: &Response<T>) -> Observation {
+        let code = response.status().as_u16();
+        let backend = self.backend.borrow();
+        let reading = backend.dialect().read(response, now);
+        let create = backend.dialect().description().create.as_ref();
+        let is_in_progress = |told: String| create.is_some_and(|create| is_among(&create.in_progress, &told));
+        let in_progress = code == 409 && backend.dialect().error_code(response).is_some_and(is_in_progress);
+        self.message = Some(reading.message.unwrap_or_else(|| format!("HTTP status {}", response.status())));
+        // Behind a gateway's error the backend may have done its work, and 303 says where to see what it did.
+        self.maybe_created |= in_progress || code == 303 || code == 408 || code >= 500;
+        match reading.observation {
+            _ if in_progress => Observation::Transient { error: LookError::Status(code), hint: None },
+            Observation::Fatal { .. } | Observation::Transient { .. } | Observation::Throttled { .. }
+                if !response.status().is_redirection() && !matches!(code, 409 | 423) =>
+            {
+                reading.observation
+            }
+            _ => Observation::Fatal { error: LookError::Status(code) },
+        }
     }
 
     /// Takes the news that no answer will come.
@@ -201,19 +262,44 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         let _ = self.poller.handle_observation(self.policy.borrow(), &PolicySchedule, now, id, observation);
     }
 
-    /// The ids in the answer: one, or an array of them.
-    fn created_ids(&self, now: Timestamp, body: &[u8]) -> Result<Vec<JobRef>, String> {
-        let description = self.backend.borrow().dialect().description();
-        let pointer = description.ids.as_deref().unwrap_or("/id");
-        let body: Value =
-            serde_json::from_slice(body).map_err(|_| "the answer to the create is no JSON".to_string())?;
-        let missing = || format!("the answer to the create has no id at {pointer}");
-        let ids = at(&body, pointer).ok_or_else(missing)?;
-        let ids = ids.as_array().map_or(std::slice::from_ref(ids), Vec::as_slice);
-        if ids.is_empty() {
-            return Err(missing());
+    /// The key's time to live is over: under it a second job might be created.
+    fn is_key_forgotten(&self, now: Timestamp) -> bool {
+        let create = self.backend.borrow().dialect().description().create.as_ref();
+        let life = create.map(|create| create.idempotency_ttl).filter(|_| self.poller.looks() > 1);
+        life.is_some_and(|life| now.saturating_since(self.poller.started()) >= life)
+    }
+
+    /// The jobs that the answer names: by an id or an array of them, by an address, or by both.
+    fn created_jobs<T: AsRef<[u8]>>(
+        &self,
+        now: Timestamp,
+        response: &Response<T>,
+    ) -> Result<Vec<JobRef>, (Vec<JobRef>, String)> {
+        let backend = self.backend.borrow();
+        let description = backend.dialect().description();
+        let body = serde_json::from_slice::<Value>(response.body().as_ref()).ok();
+        let place = |place: Option<&Place>| place.and_then(|place| place.find(body.as_ref(), response.headers()));
+        let missing = || {
+            let places = [&description.ids, &description.poll_url].map(Option::as_ref).into_iter().flatten();
+            let places = places.map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+            match body {
+                None if !response.body().as_ref().is_empty() => "the answer to the create is no JSON".to_string(),
+                _ => format!("the answer to the create has no id at {places}"),
+            }
+        };
+        let address = place(description.poll_url.as_ref()).and_then(|address| as_text(&address));
+        let address = address.and_then(|address| backend.create_url().ok()?.join(&address).ok());
+        if description.poll.path.is_none() {
+            let named = address.map(|address| JobRef::new(address.as_str()));
+            return match named {
+                Some(Ok(job)) => Ok(vec![job.created_at(now)]),
+                Some(Err(error)) => Err((Vec::new(), error.to_string())),
+                None => Err((Vec::new(), missing())),
+            };
         }
-        let (mut jobs, mut problem) = (Vec::new(), None);
+        let ids = place(description.ids.as_ref()).ok_or_else(|| (Vec::new(), missing()))?;
+        let ids = ids.as_array().map_or(core::slice::from_ref(&*ids), Vec::as_slice);
+        let (mut jobs, mut problem) = (Vec::new(), ids.is_empty().then(missing));
         for id in ids {
             match created_id(id) {
                 Some(Ok(job)) => jobs.push(job.created_at(now)),
@@ -221,14 +307,16 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
                 None => problem = Some(missing()),
             }
         }
+        // An address that may not be asked is no loss where there is a path.
+        if let (Some(address), [job]) = (address, jobs.as_mut_slice())
+            && backend.is_trusted(&address)
+        {
+            *job = job.clone().asked_for_at(&address);
+        }
         match problem {
             None => Ok(jobs),
-            Some(problem) if jobs.is_empty() => Err(problem),
             // What was created and can be named must not be lost for what cannot.
-            Some(problem) => {
-                let ids = jobs.iter().map(JobRef::id).collect::<Vec<_>>().join(", ");
-                Err(format!("{problem}; these were created: {ids}"))
-            }
+            Some(problem) => Err((jobs, problem)),
         }
     }
 
@@ -238,7 +326,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             (None, Some(error)) => error.to_string(),
             (None, None) => "the time allowed was spent".to_string(),
         };
-        SubmitError { error, message, maybe_created: self.maybe_created }
+        SubmitError { error, message, maybe_created: self.maybe_created, created: self.created.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use rand_core::Rng;
 
 use crate::finished::{Finished, TransportError};
-use crate::job::{HopId, Job, JobStep};
+use crate::job::{HopId, Job, JobStep, Terms};
 use crate::{Backend, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Timestamp, WaitReason};
 
 /// The wait for one job over HTTP, without a socket or a clock: it says which request to send and when, and is handed
@@ -104,7 +104,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
         let Some(mut job) = self.job.take() else {
             return WatchAction::Sleep { until: Timestamp::MAX, reason: WaitReason::Interval };
         };
-        match job.poll(self.backend.borrow(), self.policy.borrow(), &PolicySchedule, now) {
+        match job.poll(&terms(&self.backend, &self.policy), now) {
             JobStep::Ended(ended) => WatchAction::Finished(job.into_finished(ended)),
             JobStep::Sleep { until, reason } => {
                 self.job = Some(job);
@@ -120,14 +120,14 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
     /// Takes an answer; one that is late, repeated or not ours changes nothing.
     pub fn handle_response<T: AsRef<[u8]>>(&mut self, now: Timestamp, id: WatchRequestId, response: &Response<T>) {
         if let Some(job) = &mut self.job {
-            job.handle_response(self.backend.borrow(), self.policy.borrow(), &PolicySchedule, now, id.0, response);
+            job.handle_response(&terms(&self.backend, &self.policy), now, id.0, response);
         }
     }
 
     /// Takes the news that no answer will come.
     pub fn handle_error(&mut self, now: Timestamp, id: WatchRequestId, error: &TransportError) {
         if let Some(job) = &mut self.job {
-            job.handle_error(self.policy.borrow(), &PolicySchedule, now, id.0, error);
+            job.handle_error(&terms(&self.backend, &self.policy), now, id.0, error);
         }
     }
 
@@ -144,4 +144,9 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
             let _ = job.poller.stop(now);
         }
     }
+}
+
+/// Refused credentials end the wait: a new watch goes on from a snapshot, with a backend that has others.
+fn terms<'a, B: Borrow<Backend>, P: Borrow<Policy>>(backend: &'a B, policy: &'a P) -> Terms<'a, PolicySchedule> {
+    Terms { backend: backend.borrow(), policy: policy.borrow(), schedule: &PolicySchedule, renewable: false }
 }

@@ -78,8 +78,8 @@ const BROKEN: &[Broken] = &[
     ("[error]", "[state.status]\n2xx = \"running\"\n[error]", "state.status", "`2xx` is no HTTP status"),
     ("\"/error/message\"", "\"error.message\"", "error.pointer", "as in `/error/message`"),
     ("\"/vase\"", "\"vase\"", "result.pointer", "as in `/vase`"),
-    ("x-jobwatch-ended-at", "ended at", "times.ended.header", "`ended at` is no header name"),
-    ("[times]", "[times]\ncreated = { header = \"\" }", "times.created.header", "is no header name"),
+    ("x-jobwatch-ended-at", "ended at", "times.ended", "`ended at` is no header name"),
+    ("[times]", "[times]\ncreated = { header = \"\" }", "times.created", "is no header name"),
     ("[error]", "[hints]\nheader = \"a b\"\n[error]", "hints.header", "is no header name"),
     ("[error]", "[hints]\npointer = \"x\"\n[error]", "hints.pointer", "as in `/x`"),
     ("[error]", "[hints]\nunit = \"seconds\"\n[error]", "hints.unit", "beside it"),
@@ -89,7 +89,7 @@ const BROKEN: &[Broken] = &[
     ("[error]", "[defaults]\nattempt_timeout = \"\"\n[error]", "defaults.attempt_timeout", "as in `500ms`"),
     ("[error]", "[defaults]\nmax_retry_after = \"1 fortnight\"\n[error]", "defaults.max_retry_after", "as in `500ms`"),
     ("[error]", "[defaults]\nfactor = 0.5\n[error]", "defaults", "at least 1, not 0.5"),
-    ("[error]", "[defaults]\nmin_delay = \"2m\"\n[error]", "defaults", "longer than the maximum delay"),
+    ("[error]", "[defaults]\nmin_delay = \"2m\"\nmax_delay = \"1m\"\n[error]", "defaults", "longer than the maximum delay"),
     ("[error]", "[defaults]\nmin_delay = \"0s\"\n[error]", "defaults", "at least 1ms"),
     // What the TOML reader refuses: the message tells the line.
     ("[poll]", "[pol]", "", "unknown field `pol`"),
@@ -97,7 +97,7 @@ const BROKEN: &[Broken] = &[
     ("[create]", "colour = 1\n[create]", "", "unknown field `colour`"),
     ("succeeded", "success", "", "unknown field `success`"),
     ("succeeded = [\"fired\"]", "succeeded = \"fired\"", "", "succeeded"),
-    ("succeeded = [\"fired\"]", "succeeded = [3]", "", "expected a string"),
+    ("succeeded = [\"fired\"]", "succeeded = [[3]]", "", "write a word: a string, an integer or a boolean"),
     ("pointer = \"/state\"", "pointer = \"/state\"\nunknown = \"pending\"", "", "expected `running` or `error`"),
     ("[error]", "[state.status]\n200 = \"done\"\n[error]", "", "unknown variant `done`"),
     ("[error]", "[hints]\nheader = \"x\"\nunit = \"minutes\"\n[error]", "", "expected `seconds` or `milliseconds`"),
@@ -116,7 +116,10 @@ fn a_broken_file_is_told_the_key_and_the_cure() {
         assert!(message.contains(says), "{bad}: {message}");
         match *key {
             "" => assert!(message.contains("line "), "{bad}: {message}"),
-            key => assert!(message.starts_with(&format!("{key}: ")), "{bad}: {message}"),
+            key => {
+                let line = error.line().expect("the key stands somewhere");
+                assert!(message.starts_with(&format!("line {line}: {key}: ")), "{bad}: {message}");
+            }
         }
         assert!(!message.contains("pw@"), "{message}");
     }

@@ -72,6 +72,7 @@ impl World {
             self.drain();
             self.under_way.retain(|_, expires| *expires > self.clock);
             match action {
+                FleetAction::Renew => panic!("nobody can renew"),
                 FleetAction::Idle => {
                     assert!(self.fleet.is_empty());
                     return None;
@@ -179,7 +180,7 @@ mod stories {
             0 => state("fired"),
             1 => state("cracked"),
             2 => answer(410, &[], ""),
-            _ => answer(401, &[], ""),
+            _ => answer(403, &[], ""),
         });
         let expected = [Outcome::Succeeded, Outcome::Failed, Outcome::Lost, Outcome::Rejected];
         for (n, handle) in handles.iter().enumerate() {
@@ -956,6 +957,7 @@ mod histories {
                         assert!(until > self.latest, "a sleep that is over before it begins");
                         return Some(until);
                     }
+                    FleetAction::Renew => panic!("nobody can renew"),
                     FleetAction::Idle => {
                         assert_eq!(self.finished.len(), self.all.len());
                         return None;

@@ -22,6 +22,7 @@ impl<F: FnMut(&http::Request<Vec<u8>>, Duration) -> Reply> World<F> {
             match submit.poll(self.clock) {
                 SubmitAction::Created(jobs) => return Ok(jobs),
                 SubmitAction::Failed(error) => return Err(error),
+                SubmitAction::Renew => panic!("nobody can renew"),
                 SubmitAction::Sleep { until } => {
                     assert!(until > self.clock);
                     self.clock = until;
@@ -163,7 +164,8 @@ fn regression_a_number_that_cannot_be_read_exactly_is_no_id() {
 fn regression_the_ids_that_can_be_read_are_told_beside_one_that_cannot() {
     let (created, _) = submit(&keyless(), every_second(), vec![created(r#"{"id":["a",null,"c"]}"#)]);
     let error = created.unwrap_err();
-    assert!(error.maybe_created && error.message.ends_with("these were created: a, c"), "{error}");
+    assert!(error.maybe_created && error.to_string().ends_with("these were created: a, c"), "{error}");
+    assert_eq!(error.created.iter().map(JobRef::id).collect::<Vec<_>>(), ["a", "c"]);
 }
 
 #[test]

@@ -745,7 +745,7 @@ mod snapshots {
         let (watch, clock) = a_life(&backend);
         for to in ["https://evil.example/a", "http://api.example.com/moved/a", "//evil.example", "javascript:1"] {
             let mut value = stored(&watch);
-            value["job"]["moved_to"] = json!(to);
+            value["job"]["extra"]["moved_to"] = json!(to);
             let snapshot = serde_json::from_value(value).unwrap();
             let mut watch = Watch::resume(&backend, every_second().build().unwrap(), snapshot, clock).unwrap();
             let mut world = World::new(script(vec![state("fired")]));

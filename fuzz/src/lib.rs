@@ -65,7 +65,7 @@ pub fn snapshot(data: &[u8]) {
     let mut now = NOW;
     for _ in 0..MOST_STEPS {
         match fleet.poll(now) {
-            FleetAction::Idle => return,
+            FleetAction::Idle | FleetAction::Renew => return,
             FleetAction::Sleep { until } => now = until.max(now),
             FleetAction::Send { id, request, .. } => {
                 assert_eq!(request.uri().host(), Some("own.test"), "credentials would travel");

@@ -7,36 +7,12 @@ use core::time::Duration;
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
+use super::description::{Description, EnvelopeClass, JobClass, Place};
 use super::hints::{parse_delay, read_hint};
+use super::instant::parse_instant;
 use super::rate_limit::{exhausted_for, nothing_remains};
-use super::{Description, Dialect, HintSource, JobClass, as_text, at, shortened};
+use super::{Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened};
 use crate::{Hint, LookError, Observation, Timestamp};
-
-/// What one answer says, in full.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Reading {
-    /// What it says about the job, in codes.
-    pub observation: Observation,
-    /// The state word as the backend wrote it.
-    pub state: Option<String>,
-    /// The state is a word that the dialect does not know.
-    pub unknown_state: bool,
-    /// The backend's words on what went wrong, or ours where the answer could not be understood.
-    pub message: Option<String>,
-    /// The job's result, where the answer carries it.
-    pub result: Option<Value>,
-    /// Where the hint in the observation was found.
-    pub hint_source: Option<HintSource>,
-    /// How long nobody with this credential should ask this backend, whatever the job.
-    pub cool_down: Option<Duration>,
-    /// When the job was created, as the backend tells.
-    pub created_at: Option<Timestamp>,
-    /// When the job ended, as the backend tells.
-    pub ended_at: Option<Timestamp>,
-    /// A 202 moved the poll URL here.
-    pub moved_to: Option<String>,
-}
 
 /// An answer is either read, or followed elsewhere.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +23,16 @@ pub(crate) enum Answer {
         to: String,
         permanent: bool,
     },
+}
+
+/// What an answer says that was asked for the result alone.
+#[derive(Debug)]
+pub(crate) enum ResultAnswer {
+    /// `None` where the answer is no text.
+    Found(Option<Value>),
+    Follow(String),
+    /// Why there is none, as an answer to a look would say it.
+    Missing(Box<Reading>),
 }
 
 /// What a status means when no dialect says otherwise.
@@ -92,49 +78,71 @@ fn meaning(status: u16) -> Meaning {
 }
 
 impl Dialect {
-    /// What an answer to a look says; redirects, which have to be followed, are read as transient.
+    /// What an answer to a look says; redirects, which have to be followed, are read as transient. Corrections that hold
+    /// for a limited time are made as for the first time.
     pub fn read<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Reading {
-        match self.answer(answer, now) {
+        match self.answer(answer, now, None) {
             Answer::Read(reading) => *reading,
             Answer::Follow { to, .. } => {
                 let error = LookError::Status(answer.status().as_u16());
-                let mut reading = Reading::of(Observation::Transient { error, hint: None });
+                let mut reading = Reading::of(Observation::Transient { error, hint: None }, Rule::Status);
                 reading.message = Some(format!("redirected to {}", shortened(without_query(&to))));
                 reading
             }
         }
     }
 
-    pub(crate) fn answer<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Answer {
-        let description = self.description();
-        let (status, headers) = (answer.status().as_u16(), answer.headers());
-        let declared = description.state.statuses.iter().find(|(code, _)| *code == status).map(|(_, class)| *class);
+    /// `refined_since`: when the first correction for a limited time was made.
+    pub(crate) fn answer<B: AsRef<[u8]>>(
+        &self,
+        answer: &Response<B>,
+        now: Timestamp,
+        refined_since: Option<Timestamp>,
+    ) -> Answer {
+        let context = Context::of(self.description(), answer, now, refined_since);
+        let declared = context.declared();
         if declared.is_none()
-            && let Meaning::Redirect { permanent } = meaning(status)
-            && let Some(to) = header_text(headers, "location")
+            && let Meaning::Redirect { permanent } = meaning(context.status)
+            && let Some(to) = header_text(context.headers, "location")
         {
             return Answer::Follow { to, permanent };
         }
-        let body = serde_json::from_slice::<Value>(answer.body().as_ref()).ok();
-        let context = Context { description, status, headers, body, now };
         Answer::Read(Box::new(context.read(declared)))
     }
-}
 
-impl Reading {
-    fn of(observation: Observation) -> Self {
-        Self {
-            observation,
-            state: None,
-            unknown_state: false,
-            message: None,
-            result: None,
-            hint_source: None,
-            cool_down: None,
-            created_at: None,
-            ended_at: None,
-            moved_to: None,
+    /// What an answer says that was asked for the result alone.
+    pub(crate) fn read_result<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> ResultAnswer {
+        let context = Context::of(self.description(), answer, now, None);
+        match meaning(context.status) {
+            Meaning::Accepted => {
+                let hint = context.hint().map(|(hint, _)| hint);
+                ResultAnswer::Missing(Box::new(Reading::of(Observation::Running { hint }, Rule::Status)))
+            }
+            Meaning::Redirect { .. } if context.headers.contains_key("location") => {
+                ResultAnswer::Follow(header_text(context.headers, "location").unwrap_or_default())
+            }
+            _ if !is_success(context.status) => ResultAnswer::Missing(Box::new(context.read(None))),
+            _ => {
+                let rules = &self.description().result;
+                ResultAnswer::Found(match &context.body {
+                    Some(body) if rules.pointers.is_empty() => Some(body.clone()),
+                    Some(body) => rules.within(body).cloned(),
+                    None => context.text(),
+                })
+            }
         }
+    }
+
+    /// A failed request under a good status.
+    pub(crate) fn envelope_error<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Option<Reading> {
+        let context = Context::of(self.description(), answer, now, None);
+        context.read_envelope(context.hint().map(|(hint, _)| hint))
+    }
+
+    /// The backend's code for a failed request.
+    pub(crate) fn error_code<B: AsRef<[u8]>>(&self, answer: &Response<B>) -> Option<String> {
+        let body = serde_json::from_slice::<Value>(answer.body().as_ref()).ok();
+        self.description().code.text(body.as_ref(), answer.headers())
     }
 }
 
@@ -142,17 +150,36 @@ struct Context<'a> {
     description: &'a Description,
     status: u16,
     headers: &'a HeaderMap,
+    bytes: &'a [u8],
     body: Option<Value>,
     now: Timestamp,
+    refined_since: Option<Timestamp>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn of<B: AsRef<[u8]>>(
+        description: &'a Description,
+        answer: &'a Response<B>,
+        now: Timestamp,
+        refined_since: Option<Timestamp>,
+    ) -> Self {
+        let bytes = answer.body().as_ref();
+        let body = serde_json::from_slice(bytes).ok();
+        Self { description, status: answer.status().as_u16(), headers: answer.headers(), bytes, body, now, refined_since }
+    }
+
+    fn declared(&self) -> Option<JobClass> {
+        let statuses = &self.description.state.statuses;
+        statuses.iter().find(|(code, _)| *code == self.status).map(|(_, class)| *class)
+    }
+
     fn read(self, declared: Option<JobClass>) -> Reading {
         let found = self.hint();
         let hint = found.map(|(hint, _)| hint);
-        let mut reading = match declared {
-            Some(class) => self.read_class(class, hint),
-            None => self.read_by_meaning(hint),
+        let mut reading = match (self.read_envelope(hint), declared) {
+            (Some(failed), _) => failed,
+            (None, Some(class)) => self.read_class(class, Rule::DeclaredStatus, hint),
+            (None, None) => self.read_by_meaning(hint),
         };
         let told_to_all = match reading.observation {
             Observation::Throttled { .. } => hint,
@@ -163,25 +190,65 @@ impl Context<'_> {
         reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers));
         reading.state = reading.state.map(|state| shortened(&state).into_owned());
         reading.message = reading.message.map(|message| shortened(&message).into_owned());
-        if self.status == 202
-            && matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. })
-        {
-            reading.moved_to = header_text(self.headers, "location");
+        if matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. }) {
+            reading.moved_to = header_text(self.headers, "location").filter(|_| self.status == 202);
+            reading.progress = self.progress();
+            let queue = self.pointed(self.description.progress.queue.as_deref());
+            reading.queue_position = queue.and_then(Value::as_u64);
         }
         reading.hint_source = found.map(|(_, source)| source);
-        reading.created_at = self.time(self.description.created.as_ref());
-        reading.ended_at = self.time(self.description.ended.as_ref());
+        let times = &self.description.times;
+        reading.created_at = self.time(&times.created);
+        reading.started_at = self.time(&times.started);
+        reading.ended_at = self.time(&times.ended);
+        let cancel = self.description.cancel.as_ref();
+        reading.cancel_at = cancel.and_then(|cancel| cancel.url.text(self.body.as_ref(), self.headers));
         reading
+    }
+
+    /// A failed request under a good status, where the dialect has an envelope.
+    fn read_envelope(&self, hint: Option<Hint>) -> Option<Reading> {
+        let envelope = self.description.envelope.as_ref().filter(|_| is_success(self.status))?;
+        let body = self.body.as_ref()?;
+        let told = at(body, &envelope.pointer);
+        let code = told.and_then(as_text);
+        if told.is_none() && envelope.ok.is_empty() {
+            return None;
+        }
+        let Some(told) = told else {
+            let mut reading = malformed(&format!("the answer has no envelope at {}", envelope.pointer), hint);
+            reading.rule = Rule::Envelope;
+            return Some(reading);
+        };
+        if code.as_ref().is_some_and(|code| is_among(&envelope.ok, code)) {
+            return None;
+        }
+        let lower = code.as_ref().map(|code| code.to_lowercase());
+        let class = envelope.words.iter().find(|(word, _)| lower.as_ref() == Some(word)).map(|(_, class)| *class);
+        let error = LookError::Envelope;
+        let observation = match class {
+            Some(EnvelopeClass::Throttled) => Observation::Throttled { error, hint },
+            Some(EnvelopeClass::Lost) => Observation::Lost { definite: false },
+            Some(EnvelopeClass::Fatal) => Observation::Fatal { error },
+            None => Observation::Transient { error, hint },
+        };
+        let message = self.message().or(code).unwrap_or_else(|| told.to_string());
+        Some(Reading { message: Some(message), ..Reading::of(observation, Rule::Envelope) })
     }
 
     fn read_by_meaning(&self, hint: Option<Hint>) -> Reading {
         let error = LookError::Status(self.status);
+        let mut rule = Rule::Status;
         let observation = match meaning(self.status) {
             Meaning::Body => return self.read_state(hint),
             Meaning::Accepted => return self.read_accepted(hint),
             Meaning::Unchanged => Observation::Running { hint },
             Meaning::Missing => Observation::Lost { definite: false },
             Meaning::Gone => Observation::Lost { definite: true },
+            Meaning::Throttled if self.tells_a_spent_quota() => {
+                rule = Rule::Quota;
+                Observation::Fatal { error }
+            }
             Meaning::Throttled => Observation::Throttled { error, hint },
             Meaning::Forbidden if self.tells_a_limit() => Observation::Throttled { error, hint },
             Meaning::Forbidden | Meaning::Fatal => Observation::Fatal { error },
@@ -197,34 +264,33 @@ impl Context<'_> {
             }
             (_, observation) => observation,
         };
-        Reading { message: self.message(), ..Reading::of(observation) }
+        Reading { message: self.message(), ..Reading::of(observation, rule) }
     }
 
     /// The state by its word in the body.
     fn read_state(&self, hint: Option<Hint>) -> Reading {
         let rules = &self.description.state;
-        let malformed = |message: &str| Reading {
-            message: Some(message.to_owned()),
-            ..Reading::of(Observation::Transient { error: LookError::Malformed, hint })
+        if rules.place.is_nowhere() {
+            return malformed(&format!("the dialect does not say what status {} means", self.status), hint);
+        }
+        let Some(word) = rules.place.text(self.body.as_ref(), self.headers) else {
+            return match rules.missing {
+                Some(class) if self.body.is_some() || self.bytes.is_empty() => {
+                    self.read_class(class, Rule::MissingState, hint)
+                }
+                _ if self.body.is_none() => malformed("the answer is no JSON", hint),
+                _ => malformed(&format!("the answer has no state at {}", rules.place), hint),
+            };
         };
-        let Some(pointer) = &rules.pointer else {
-            return malformed(&format!("the dialect does not say what status {} means", self.status));
-        };
-        let Some(body) = &self.body else {
-            return malformed("the answer is no JSON");
-        };
-        let Some(word) = at(body, pointer).and_then(as_text) else {
-            return malformed(&format!("the answer has no state at {pointer}"));
-        };
-        let lower = word.to_lowercase();
-        let class = rules.words.iter().find(|(known, _)| *known == lower).map(|(_, class)| *class);
+        let class = rules.words.class(&word);
         let mut reading = match class {
-            Some(class) => self.read_class(class, hint),
-            None if rules.refuse_unknown => Reading {
-                message: Some(format!("the state {:?} is unknown to the dialect", shortened(&word))),
-                ..Reading::of(Observation::Transient { error: LookError::UnknownState, hint })
-            },
-            None => Reading::of(Observation::Running { hint }),
+            Some(class) => self.read_class(class, Rule::Word, hint),
+            None if rules.words.refuse_unknown => {
+                let observation = Observation::Transient { error: LookError::UnknownState, hint };
+                let message = format!("the state {:?} is unknown to the dialect", shortened(&word));
+                Reading { message: Some(message), ..Reading::of(observation, Rule::UnknownWord) }
+            }
+            None => self.read_class(JobClass::Running, Rule::UnknownWord, hint),
         };
         reading.unknown_state = class.is_none();
         reading.state = Some(word);
@@ -234,27 +300,67 @@ impl Context<'_> {
     /// 202: running, unless the body holds a terminal word.
     fn read_accepted(&self, hint: Option<Hint>) -> Reading {
         let told = self.read_state(hint);
-        match told.observation {
-            Observation::Transient { .. } => Reading::of(Observation::Running { hint }),
+        match told.rule {
+            Rule::MissingState | Rule::Malformed => Reading::of(Observation::Running { hint }, Rule::Status),
+            _ if matches!(told.observation, Observation::Transient { .. }) => {
+                Reading::of(Observation::Running { hint }, Rule::Status)
+            }
             _ => told,
         }
     }
 
-    fn read_class(&self, class: JobClass, hint: Option<Hint>) -> Reading {
-        let mut reading = Reading::of(match class {
+    /// What a class says, once it is corrected.
+    fn read_class(&self, class: JobClass, rule: Rule, hint: Option<Hint>) -> Reading {
+        let (mut class, mut rule) = (class, rule);
+        let (mut ask_again, mut for_now) = (None, false);
+        for (number, refine) in self.description.refine.iter().enumerate() {
+            let age = self.refined_since.map_or(Duration::ZERO, |since| self.now.saturating_since(since));
+            let over = refine.within.is_some_and(|within| age >= within);
+            if refine.when == class && !over && refine.condition.holds(self.body.as_ref()) {
+                (class, rule, ask_again) = (refine.then, Rule::Refined(number), refine.ask_again);
+                for_now |= refine.within.is_some();
+            }
+        }
+        let observation = match class {
             JobClass::Pending => Observation::Pending { hint },
             JobClass::Running => Observation::Running { hint },
             JobClass::Succeeded => Observation::Succeeded,
             JobClass::Failed => Observation::Failed,
             JobClass::Cancelled => Observation::Cancelled,
             JobClass::Lost => Observation::Lost { definite: false },
-        });
+        };
+        let mut reading = Reading { ask_again, refined_for_now: for_now, ..Reading::of(observation, rule) };
         match class {
-            JobClass::Succeeded => reading.result = self.pointed(self.description.result.as_deref()).cloned(),
+            JobClass::Succeeded => self.read_result(&mut reading),
             JobClass::Failed | JobClass::Cancelled | JobClass::Lost => reading.message = self.message(),
             JobClass::Pending | JobClass::Running => {}
         }
         reading
+    }
+
+    fn read_result(&self, reading: &mut Reading) {
+        let rules = &self.description.result;
+        let follow = rules.follow.as_ref().and_then(|place| place.text(self.body.as_ref(), self.headers));
+        match (&self.body, follow) {
+            (_, Some(address)) => reading.result_at = Some(address),
+            (Some(body), None) => reading.result = rules.within(body).cloned(),
+            // The whole body is text.
+            (None, None) if rules.pointers.iter().any(String::is_empty) => reading.result = self.text(),
+            (None, None) => {}
+        }
+    }
+
+    /// The body as text, where it is that.
+    fn text(&self) -> Option<Value> {
+        let text = str::from_utf8(self.bytes).ok().filter(|text| !text.is_empty())?;
+        Some(Value::String(text.to_owned()))
+    }
+
+    fn progress(&self) -> Option<f64> {
+        let rules = &self.description.progress;
+        let text = rules.place.text(self.body.as_ref(), self.headers)?;
+        let part: f64 = text.trim().trim_end_matches('%').parse().ok()?;
+        Some(part / rules.of).filter(|share| share.is_finite()).map(|share| share.clamp(0.0, 1.0))
     }
 
     fn hint(&self) -> Option<(Hint, HintSource)> {
@@ -270,19 +376,33 @@ impl Context<'_> {
         self.headers.contains_key("retry-after") || nothing_remains(self.headers)
     }
 
+    fn tells_a_spent_quota(&self) -> bool {
+        let code = self.description.code.text(self.body.as_ref(), self.headers);
+        code.is_some_and(|code| is_among(&self.description.quota, &code))
+    }
+
     fn message(&self) -> Option<String> {
-        self.pointed(self.description.error.as_deref()).map(|value| as_text(value).unwrap_or_else(|| value.to_string()))
+        let told = self.description.error.find(self.body.as_ref(), self.headers)?;
+        Some(as_text(&told).unwrap_or_else(|| told.to_string()))
     }
 
     fn pointed(&self, pointer: Option<&str>) -> Option<&Value> {
         at(self.body.as_ref()?, pointer?)
     }
 
-    /// Unix seconds with decimals, as a header tells them.
-    fn time(&self, header: Option<&http::HeaderName>) -> Option<Timestamp> {
-        let text = header_text(self.headers, header?.as_str())?;
-        parse_delay(&text, super::HintUnit::Seconds).map(|since| Timestamp::UNIX_EPOCH.saturating_add(since))
+    fn time(&self, place: &Place) -> Option<Timestamp> {
+        parse_instant(&*place.find(self.body.as_ref(), self.headers)?)
     }
+}
+
+fn malformed(message: &str, hint: Option<Hint>) -> Reading {
+    let observation = Observation::Transient { error: LookError::Malformed, hint };
+    Reading { message: Some(message.to_owned()), ..Reading::of(observation, Rule::Malformed) }
+}
+
+/// 2xx.
+pub(crate) fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 /// A header's text, where it is visible ASCII.

@@ -4,24 +4,29 @@
 //! requests ([`crate::Backend`]) and turns answers into [`Reading`]s ([`Dialect::read`]).
 
 mod classify;
+mod description;
 mod file;
 mod hints;
+mod instant;
 mod rate_limit;
+mod reading;
+mod template;
 
 use core::fmt;
+use core::time::Duration;
 use std::borrow::Cow;
+use std::string::String;
 use std::sync::Arc;
-use std::vec::Vec;
 
-use http::{HeaderName, Method};
 use serde_json::Value;
 
-pub use classify::Reading;
-pub(crate) use classify::{Answer, header_text, without_query};
+pub(crate) use classify::{Answer, ResultAnswer, header_text, is_success, without_query};
+pub(crate) use description::{Ask, Description, JobClass, Place, extend_missing};
 pub use file::DialectError;
 pub use hints::HintSource;
 pub(crate) use hints::parse_http_date;
 pub(crate) use hints::{HintHeader, HintUnit};
+pub use reading::{Reading, Rule};
 
 use crate::policy::PolicyBuilder;
 
@@ -29,77 +34,43 @@ use crate::policy::PolicyBuilder;
 const LONGEST_TEXT: usize = 1_000;
 
 /// The presets, in the order in which they are listed.
-const PRESETS: [(&str, &str); 1] = [("tracker", include_str!("presets/tracker.toml"))];
+const PRESETS: [(&str, &str); 17] = [
+    ("tracker", include_str!("presets/tracker.toml")),
+    ("heygen-v3", include_str!("presets/heygen-v3.toml")),
+    ("heygen-v2", include_str!("presets/heygen-v2.toml")),
+    ("rfc9110", include_str!("presets/rfc9110.toml")),
+    ("azure", include_str!("presets/azure.toml")),
+    ("google-lro", include_str!("presets/google-lro.toml")),
+    ("openai", include_str!("presets/openai.toml")),
+    ("replicate", include_str!("presets/replicate.toml")),
+    ("runway", include_str!("presets/runway.toml")),
+    ("fal", include_str!("presets/fal.toml")),
+    ("luma", include_str!("presets/luma.toml")),
+    ("assemblyai", include_str!("presets/assemblyai.toml")),
+    ("elevenlabs-dubbing", include_str!("presets/elevenlabs-dubbing.toml")),
+    ("anthropic-batches", include_str!("presets/anthropic-batches.toml")),
+    ("x-media", include_str!("presets/x-media.toml")),
+    ("bfl", include_str!("presets/bfl.toml")),
+    ("bigquery", include_str!("presets/bigquery.toml")),
+];
 
 /// How one backend's job API speaks. What exists is well-formed; cloning is cheap.
+///
+#[doc = include_str!("format.md")]
 #[derive(Clone)]
 pub struct Dialect {
     inner: Arc<Description>,
 }
 
-/// The validated content of a dialect file.
-#[derive(Debug)]
-pub(crate) struct Description {
-    pub(crate) name: String,
-    pub(crate) about: String,
-    pub(crate) base_url: Option<url::Url>,
-    pub(crate) create: Option<Create>,
-    pub(crate) ids: Option<String>,
-    pub(crate) poll: Template,
-    pub(crate) state: StateRules,
-    pub(crate) error: Option<String>,
-    pub(crate) result: Option<String>,
-    pub(crate) ended: Option<HeaderName>,
-    pub(crate) created: Option<HeaderName>,
-    pub(crate) hint_header: Option<HintHeader>,
-    pub(crate) hint_pointer: Option<(String, HintUnit)>,
-    pub(crate) max_body: u64,
-    pub(crate) policy: PolicyBuilder,
-}
-
-/// How a job is created.
-#[derive(Debug)]
-pub(crate) struct Create {
-    pub(crate) method: Method,
-    pub(crate) path: String,
-    pub(crate) idempotency_header: Option<HeaderName>,
-}
-
-/// A path with one `{id}` in it.
-#[derive(Debug)]
-pub(crate) struct Template {
-    pub(crate) before: String,
-    pub(crate) after: String,
-}
-
-/// What a state word, or an HTTP status that stands for one, says of the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JobClass {
-    Pending,
-    Running,
-    Succeeded,
-    Failed,
-    Cancelled,
-    Lost,
-}
-
-/// Where the state is, and what its words mean.
-#[derive(Debug)]
-pub(crate) struct StateRules {
-    pub(crate) pointer: Option<String>,
-    /// Words in lower case.
-    pub(crate) words: Vec<(String, JobClass)>,
-    pub(crate) statuses: Vec<(u16, JobClass)>,
-    /// An unknown word is an error, not "running".
-    pub(crate) refuse_unknown: bool,
-}
-
 impl Dialect {
     /// The preset of this name.
     pub fn preset(name: &str) -> Option<Self> {
-        let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
-        Some(Self::from_toml(text).expect("presets are well-formed, as a test shows"))
+        Some(Self::from_toml(Self::preset_file(name)?).expect("presets are well-formed, as a test shows"))
+    }
+
+    /// The file of the preset of this name, to start one's own from.
+    pub fn preset_file(name: &str) -> Option<&'static str> {
+        PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, text)| *text)
     }
 
     /// The names of the presets.
@@ -110,6 +81,11 @@ impl Dialect {
     /// The status tracker: the system that jobwatch was born from, and what `jobwatch simulate` speaks.
     pub fn tracker() -> Self {
         Self::preset("tracker").expect("it is a preset")
+    }
+
+    /// HeyGen's video translation, version 3: one create makes a job for each language, and one look can ask for a hundred.
+    pub fn heygen_v3() -> Self {
+        Self::preset("heygen-v3").expect("it is a preset")
     }
 
     /// Reads a dialect file.
@@ -150,6 +126,47 @@ impl Dialect {
         self.inner.base_url.as_ref().map(url::Url::as_str)
     }
 
+    /// Nobody could try this description on the live service: it stands on the vendor's documents.
+    pub fn is_untried(&self) -> bool {
+        self.inner.untried
+    }
+
+    /// Whether it says how a job is created.
+    pub fn can_create(&self) -> bool {
+        self.inner.create.is_some()
+    }
+
+    /// Whether it says how a job is cancelled.
+    pub fn can_cancel(&self) -> bool {
+        self.inner.cancel.is_some()
+    }
+
+    /// The most jobs that one request can ask for; `None` where each needs its own.
+    pub fn bulk_limit(&self) -> Option<u16> {
+        self.inner.bulk.as_ref().map(|bulk| bulk.max)
+    }
+
+    /// For how long the backend may repeat an old answer.
+    pub fn freshness(&self) -> Duration {
+        self.inner.freshness
+    }
+
+    /// The names of the headers that carry the backend's credentials, as far as it tells them.
+    pub fn credential_headers(&self) -> impl Iterator<Item = &str> {
+        self.inner.credential_headers.iter().map(http::HeaderName::as_str)
+    }
+
+    /// The environment variable in which the vendor's own tools look for the key.
+    pub fn key_variable(&self) -> Option<&str> {
+        self.inner.key.as_ref().map(|key| key.variable.as_str())
+    }
+
+    /// The header that carries this key, and its value.
+    pub fn key_header(&self, key: &str) -> Option<(&str, String)> {
+        let source = self.inner.key.as_ref()?;
+        Some((source.header.as_str(), format!("{}{key}", source.prefix)))
+    }
+
     /// The policy that suits this backend, to start from.
     pub fn policy(&self) -> PolicyBuilder {
         self.inner.policy.clone()
@@ -169,6 +186,12 @@ impl fmt::Debug for Dialect {
 /// The value at a JSON pointer, with `null` as absent.
 pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     value.pointer(pointer).filter(|value| !value.is_null())
+}
+
+/// Whether two words are the same, whatever their letter case; the first is in lower case.
+pub(crate) fn is_among(words: &[String], word: &str) -> bool {
+    let lower = word.to_lowercase();
+    words.contains(&lower)
 }
 
 /// The beginning of a text that is too long to be kept.

@@ -18,9 +18,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::finished::TransportError;
-use crate::job::{Job, JobStep, Taken};
+use crate::job::{Job, JobStep, Refused, Taken, Terms};
 use crate::{Backend, Ended, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
-use lane::Lane;
+use lane::{Lane, Renewal};
 use timers::Timers;
 pub use words::{FleetAction, FleetEvent, JobHandle, Progress, RequestId};
 
@@ -111,6 +111,42 @@ impl Fleet {
         self.lane.set_limit(most);
     }
 
+    /// Refused credentials (401) can be renewed: by [`FleetAction::Renew`]. Unless this is called, they end the waits of
+    /// all jobs as rejected.
+    #[must_use]
+    pub fn with_renewal(mut self) -> Self {
+        self.lane.renewal = Renewal::Possible;
+        self
+    }
+
+    /// Ends the renewal that [`FleetAction::Renew`] asked for: the same backend with other credentials, or why there are
+    /// none. In the first case the refused requests are repeated, in the second the waits of all jobs end as rejected.
+    pub fn renewed(&mut self, now: Timestamp, backend: Result<Arc<Backend>, String>) {
+        let now = self.advance(now);
+        match backend {
+            Ok(backend) => {
+                self.backend = backend;
+                self.lane.renewal = Renewal::Unproven;
+                self.lane.refused = None;
+                let hops = (0..).zip(&self.slots).filter(|(_, kept)| {
+                    let entry = kept.entry.as_ref();
+                    entry.is_some_and(|entry| entry.job.has_hop())
+                });
+                self.hops = hops.map(|(slot, _)| slot).collect();
+            }
+            Err(problem) => {
+                self.lane.renewal = Renewal::Possible;
+                self.lane.refused = Some(format!("the credentials were refused and not renewed: {problem}"));
+                self.refuse_waiting(now);
+            }
+        }
+    }
+
+    /// The backend, with the credentials that are used now.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
     /// The backend has answered well before: an outage is ridden out from the start.
     pub fn note_backend_proven(&mut self) {
         self.lane.proven = true;
@@ -179,6 +215,8 @@ impl Fleet {
             state: job.state(),
             requests: job.requests(),
             in_flight: job.poller.in_flight().is_some(),
+            fraction: job.progress(),
+            queue_position: job.queue_position(),
             next: job.poller.due()?,
         })
     }
@@ -195,12 +233,13 @@ impl Fleet {
 
     /// Something outside says "look now" at this job. Tells whether the job is there.
     pub fn wake(&mut self, handle: JobHandle, now: Timestamp) -> bool {
-        let (policy, now) = (Arc::clone(&self.policy), self.advance(now));
+        let (backend, policy, now) = (Arc::clone(&self.backend), Arc::clone(&self.policy), self.advance(now));
+        let terms = terms(&backend, &policy, &self.lane);
         let Some(entry) = self.entry(handle) else { return false };
         // An attempt whose time is over must not hear of later instants first: it may have been the last before the
         // deadline, and then the final look is still to come.
         let failed = entry.job.failed_requests();
-        entry.job.expire(&policy, &PolicySchedule, now);
+        entry.job.expire(&terms, now);
         entry.job.poller.note_wake(&policy, now);
         let failed = entry.job.failed_requests() - failed;
         // A job in line keeps its place.
@@ -233,6 +272,11 @@ impl Fleet {
     pub fn poll(&mut self, now: Timestamp) -> FleetAction {
         let now = self.advance(now);
         self.run_timers(now);
+        self.refuse_waiting(now);
+        if self.lane.renewal == Renewal::Wanted {
+            self.lane.renewal = Renewal::UnderWay;
+            return FleetAction::Renew;
+        }
         while let Some(slot) = self.next_hop(now) {
             if let Some(action) = self.step(slot, now) {
                 return action;
@@ -253,17 +297,16 @@ impl Fleet {
     pub fn handle_response<B: AsRef<[u8]>>(&mut self, now: Timestamp, id: RequestId, response: &Response<B>) {
         let now = self.advance(now);
         let (backend, policy, proven) = (Arc::clone(&self.backend), Arc::clone(&self.policy), self.lane.proven);
+        let terms = terms(&backend, &policy, &self.lane);
         let Some(entry) = self.entry(id.handle) else { return };
         let sent_at = entry.sent_at;
         if proven {
             entry.job.poller.note_backend_proven();
         }
         let failed = entry.job.failed_requests();
-        let Some(taken) = entry.job.handle_response(&backend, &policy, &PolicySchedule, now, id.hop, response) else {
-            return;
-        };
+        let Some(taken) = entry.job.handle_response(&terms, now, id.hop, response) else { return };
         let failed = entry.job.failed_requests() - failed;
-        let hop = entry.job.has_hop();
+        let hop = entry.job.has_hop() && taken.refused != Some(Refused::Renewable);
         self.stats.failed_requests += u64::from(failed);
         self.stats.throttled_requests += u64::from(taken.throttled);
         self.stats.hints += u64::from(taken.hinted);
@@ -274,18 +317,23 @@ impl Fleet {
         if hop {
             self.hops.push_back(id.handle.slot);
         }
+        if taken.refused == Some(Refused::ForGood) {
+            self.lane.refused = Some(format!("the credentials were refused: HTTP status {}", response.status().as_u16()));
+        }
         self.settle(id.handle.slot);
+        self.refuse_waiting(now);
     }
 
     /// Takes the news that no answer will come.
     pub fn handle_error(&mut self, now: Timestamp, id: RequestId, error: &TransportError) {
         let now = self.advance(now);
-        let (policy, proven) = (Arc::clone(&self.policy), self.lane.proven);
+        let (backend, policy, proven) = (Arc::clone(&self.backend), Arc::clone(&self.policy), self.lane.proven);
+        let terms = terms(&backend, &policy, &self.lane);
         let Some(entry) = self.entry(id.handle) else { return };
         if proven {
             entry.job.poller.note_backend_proven();
         }
-        if entry.job.handle_error(&policy, &PolicySchedule, now, id.hop, error).is_some() {
+        if entry.job.handle_error(&terms, now, id.hop, error).is_some() {
             self.stats.failed_requests += 1;
             self.settle(id.handle.slot);
         }
@@ -335,13 +383,14 @@ impl Fleet {
 
     /// Lets every timer fire that is due: requests in flight expire, waiting jobs get in line.
     fn run_timers(&mut self, now: Timestamp) {
-        let policy = Arc::clone(&self.policy);
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(&self.policy));
         while let Some(slot) = self.timers.pop_due(now) {
+            let terms = terms(&backend, &policy, &self.lane);
             let Some(entry) = self.slots[slot as usize].entry.as_mut() else { continue };
             if entry.job.poller.in_flight().is_some() {
                 // Taken back without a look in its place, which would need room and might fall into a cool-down.
                 let failed = entry.job.failed_requests();
-                entry.job.expire(&policy, &PolicySchedule, now);
+                entry.job.expire(&terms, now);
                 self.stats.failed_requests += u64::from(entry.job.failed_requests() - failed);
                 self.settle(slot);
                 continue;
@@ -373,6 +422,9 @@ impl Fleet {
     /// Takes the next job that has a redirect to follow, which needs no place beside the one that it has. While the
     /// lane cools down, nothing is followed.
     fn next_hop(&mut self, now: Timestamp) -> Option<u32> {
+        if self.lane.renewal == Renewal::UnderWay {
+            return None;
+        }
         loop {
             let slot = self.hops.pop_front()?;
             // The job may have ended since, and the slot may be another's.
@@ -391,6 +443,9 @@ impl Fleet {
 
     /// Takes the job that may look now out of the line. While the lane cools down, the line is sent away.
     fn next_in_line(&mut self, now: Timestamp) -> Option<u32> {
+        if self.lane.renewal == Renewal::UnderWay {
+            return None;
+        }
         loop {
             let cooling = self.lane.cooling(now);
             if cooling.is_none() && !self.lane.has_room() {
@@ -422,7 +477,7 @@ impl Fleet {
             entry.job.poller.note_backend_proven();
         }
         let failed = entry.job.failed_requests();
-        let step = entry.job.poll(&self.backend, &self.policy, &PolicySchedule, now);
+        let step = entry.job.poll(&terms(&self.backend, &self.policy, &self.lane), now);
         self.stats.failed_requests += u64::from(entry.job.failed_requests() - failed);
         let action = match step {
             JobStep::Send { id, request, timeout } => {
@@ -453,6 +508,19 @@ impl Fleet {
         }
     }
 
+    /// Where the credentials were refused, nobody asks with them any more; what is under way may still tell an end.
+    fn refuse_waiting(&mut self, now: Timestamp) {
+        let Some(message) = self.lane.refused.clone() else { return };
+        for slot in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+            if let Some(entry) = self.slots[slot as usize].entry.as_mut()
+                && (!entry.in_flight || entry.job.has_hop())
+            {
+                entry.job.refuse(now, &message);
+                self.settle(slot);
+            }
+        }
+    }
+
     fn finish(&mut self, slot: u32, ended: Ended) {
         let kept = &mut self.slots[slot as usize];
         let Some(entry) = kept.entry.take() else { return };
@@ -473,7 +541,15 @@ impl Fleet {
         if taken.changed
             && let Some(state) = self.entry(handle).and_then(|entry| entry.job.state().map(str::to_string))
         {
+            if taken.unknown_state {
+                self.events.push_back(FleetEvent::UnknownState { handle, state: state.clone() });
+            }
             self.events.push_back(FleetEvent::Changed { handle, state });
         }
     }
+}
+
+/// By which rules the jobs are stepped.
+fn terms<'a>(backend: &'a Backend, policy: &'a Policy, lane: &Lane) -> Terms<'a, PolicySchedule> {
+    Terms { backend, policy, schedule: &PolicySchedule, renewable: lane.can_renew() }
 }

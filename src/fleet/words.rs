@@ -51,6 +51,10 @@ pub enum FleetAction {
         /// When to poll again.
         until: Timestamp,
     },
+    /// The credentials were refused: renew them, without waiting for that before polling on, and hand what comes of it to
+    /// [`Fleet::renewed`](crate::Fleet::renewed). Until then nothing is sent. Comes only after
+    /// [`Fleet::with_renewal`](crate::Fleet::with_renewal).
+    Renew,
     /// There is no job.
     Idle,
 }
@@ -64,6 +68,13 @@ pub enum FleetEvent {
         /// The job.
         handle: JobHandle,
         /// Its state, in the backend's word.
+        state: String,
+    },
+    /// A job's new state is a word that the dialect does not know, and is taken as its `state.unknown` says.
+    UnknownState {
+        /// The job.
+        handle: JobHandle,
+        /// The word.
         state: String,
     },
     /// A job's wait has ended; the handle names nothing any more.
@@ -87,6 +98,10 @@ pub struct Progress<'a> {
     pub requests: u32,
     /// A request is under way.
     pub in_flight: bool,
+    /// How far the job is, from 0 to 1, where the backend tells.
+    pub fraction: Option<f64>,
+    /// How many jobs stand before it in the backend's queue, where the backend tells.
+    pub queue_position: Option<u64>,
     /// When the next look is due, or the request under way expires. Limits may add to it.
     pub next: Timestamp,
 }

@@ -110,6 +110,33 @@ impl PollerState {
         self
     }
 
+    /// The job was created at this instant, it is learned; see [`with_born`](Self::with_born).
+    pub fn note_born(&mut self, born: Timestamp) {
+        self.born = born.as_nanos().min(self.started);
+    }
+
+    /// Replaces the wait that has just begun after an unfinished answer by this one, with a hint's small upward jitter,
+    /// within the policy's bounds and no sooner than the server's own hint.
+    pub fn ask_again_after(&mut self, policy: &Policy, now: Timestamp, after: Duration) {
+        let now = self.advance(now);
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            let (min, max) = policy.delay_bounds();
+            let floor = GapRange::from_nanos(self.floor.saturating_sub(now), 0);
+            let range = hint_range(nanos(after)).cut(min, max).raised_to(floor);
+            self.wait(policy, now, range, WaitReason::Interval);
+            self.follow_wake(policy, now);
+        }
+    }
+
+    /// The backend refuses the credentials that this wait would be asked with: it ends as rejected.
+    pub fn refuse(&mut self, now: Timestamp, error: LookError) {
+        let now = self.advance(now);
+        if !matches!(self.phase, Phase::Ended { .. }) {
+            self.last_error = Some(error);
+            self.end(now, Outcome::Rejected, EndReason::Refused);
+        }
+    }
+
     /// See [`Poller::poll`](crate::Poller::poll).
     pub fn poll(&mut self, policy: &Policy, now: Timestamp) -> Action {
         let now = self.advance(now);

@@ -128,8 +128,8 @@ impl Client {
         self.shared.session.stats()
     }
 
-    /// The backend.
-    pub fn backend(&self) -> &Backend {
+    /// The backend, with the credentials that are used now.
+    pub fn backend(&self) -> Arc<Backend> {
         self.shared.session.backend()
     }
 
