@@ -4,9 +4,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::boxed::Box;
 use std::string::{String, ToString};
-use std::vec::Vec;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;

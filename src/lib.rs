@@ -97,6 +97,8 @@ mod client;
 #[cfg(feature = "http")]
 mod dialect;
 #[cfg(feature = "http")]
+mod download;
+#[cfg(feature = "http")]
 mod finished;
 #[cfg(feature = "http")]
 mod fleet;
@@ -133,6 +135,7 @@ pub use {
     cancel::{Cancel, CancelAction, CancelError, Cancellation},
     client::{BuildError, ClientBuilder, Credentials, FromSession, Session},
     dialect::{Dialect, DialectError, HintSource, Reading, Rule},
+    download::{Download, DownloadStep},
     finished::{Finished, TransportError},
     fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
     snapshot::JobSnapshot,

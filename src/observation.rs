@@ -88,6 +88,8 @@ pub enum LookError {
     Malformed,
     /// The answer has a good status, and an envelope that tells an error.
     Envelope,
+    /// What was downloaded could not be written down: local trouble.
+    Sink,
     /// The state is a word that the dialect does not know and was told to refuse.
     UnknownState,
     /// The answer's body is larger than the limit.
@@ -110,6 +112,7 @@ impl fmt::Display for LookError {
             Self::Tls => "the server's certificate was not accepted",
             Self::Malformed => "the answer was malformed",
             Self::Envelope => "the answer's envelope tells an error",
+            Self::Sink => "what was downloaded could not be written",
             Self::UnknownState => "the state is an unknown word",
             Self::TooLarge => "the answer was larger than the limit",
             Self::RedirectLoop => "the redirects do not end",

@@ -129,10 +129,17 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         self
     }
 
-    /// Goes on with new credentials.
-    pub fn renewed(&mut self, backend: B) {
-        self.backend = backend;
+    /// Ends the renewal that [`SubmitAction::Renew`] asked for: the same backend with other credentials, or why there
+    /// are none.
+    pub fn renewed(&mut self, now: Timestamp, backend: Result<B, String>) {
         self.renewal = Renewal::Impossible;
+        match backend {
+            Ok(backend) => self.backend = backend,
+            Err(problem) => {
+                self.message = Some(format!("the credentials were refused and not renewed: {problem}"));
+                self.poller.refuse(now, LookError::Status(401));
+            }
+        }
     }
 
     /// The idempotency key that goes with the request, to be stored before it is sent.

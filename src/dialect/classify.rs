@@ -165,7 +165,15 @@ impl<'a> Context<'a> {
     ) -> Self {
         let bytes = answer.body().as_ref();
         let body = serde_json::from_slice(bytes).ok();
-        Self { description, status: answer.status().as_u16(), headers: answer.headers(), bytes, body, now, refined_since }
+        Self {
+            description,
+            status: answer.status().as_u16(),
+            headers: answer.headers(),
+            bytes,
+            body,
+            now,
+            refined_since,
+        }
     }
 
     fn declared(&self) -> Option<JobClass> {

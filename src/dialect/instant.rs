@@ -51,7 +51,10 @@ mod tests {
             assert_eq!(parse_instant(&value), Some(then), "{value}");
         }
         assert_eq!(parse_instant(&json!(1_700_000_000.25)), Some(Timestamp::from_nanos(1_700_000_000_250_000_000)));
-        assert_eq!(parse_instant(&json!("1700000000.000000001")), Some(Timestamp::from_nanos(1_700_000_000_000_000_001)));
+        assert_eq!(
+            parse_instant(&json!("1700000000.000000001")),
+            Some(Timestamp::from_nanos(1_700_000_000_000_000_001))
+        );
     }
 
     #[test]

@@ -35,7 +35,15 @@ pub(super) enum Renewal {
 
 impl Lane {
     pub(super) fn new(limit: usize) -> Self {
-        Self { in_flight: 0, limit, proven: false, cool_until: Timestamp::UNIX_EPOCH, probing: false, renewal: Renewal::Impossible, refused: None }
+        Self {
+            in_flight: 0,
+            limit,
+            proven: false,
+            cool_until: Timestamp::UNIX_EPOCH,
+            probing: false,
+            renewal: Renewal::Impossible,
+            refused: None,
+        }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {

@@ -318,7 +318,8 @@ impl Fleet {
             self.hops.push_back(id.handle.slot);
         }
         if taken.refused == Some(Refused::ForGood) {
-            self.lane.refused = Some(format!("the credentials were refused: HTTP status {}", response.status().as_u16()));
+            self.lane.refused =
+                Some(format!("the credentials were refused: HTTP status {}", response.status().as_u16()));
         }
         self.settle(id.handle.slot);
         self.refuse_waiting(now);

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobwatch::{
-    Backend, BuildError, Dialect, Finished, FromSession, JobRef, JobSnapshot, Session, SnapshotError, Stats, Status,
-    Submit, SubmitAction, SubmitError,
+    Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
+    JobRef, JobSnapshot, LookError, Session, SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError,
+    Timestamp, TransportError,
 };
 use serde::Serialize;
 use tracing::{Instrument, debug_span};
 
 use crate::clock::Clock;
-use crate::exchange::{exchange, http_client};
+use crate::exchange::{self, exchange, http_client};
 use crate::wait_all::{LONGEST_SLEEP, WaitAll};
 
 /// An asynchronous client for one backend. Cloning it is cheap and shares its connections.
@@ -76,19 +79,20 @@ impl Client {
     pub async fn create_raw(&self, body: Vec<u8>) -> Result<Vec<JobRef>, SubmitError> {
         let shared = &self.shared;
         let now = || shared.clock.now();
-        let mut submit = Submit::new(
-            shared.session.backend(),
-            &**shared.session.policy(),
-            body,
-            now(),
-            &mut shared.session.rng(shared.entropy()),
-        );
+        let (backend, policy) = (shared.session.backend(), Arc::clone(shared.session.policy()));
+        let rng = &mut shared.session.rng(shared.entropy());
+        let mut submit = Submit::new(Arc::clone(&backend), policy, body, now(), rng);
+        if shared.session.can_renew() {
+            submit = submit.with_renewal();
+        }
         loop {
             match submit.poll(now()) {
                 SubmitAction::Created(jobs) => return Ok(jobs),
                 SubmitAction::Failed(error) => return Err(error),
-                SubmitAction::Sleep { until } => {
-                    tokio::time::sleep(until.saturating_since(now()).min(LONGEST_SLEEP)).await;
+                SubmitAction::Sleep { until } => shared.sleep(until).await,
+                SubmitAction::Renew => {
+                    let renewed = Shared::renew(shared, Arc::clone(&backend)).await;
+                    submit.renewed(now(), renewed);
                 }
                 SubmitAction::Send { id, request, timeout } => {
                     match exchange(shared, request, timeout).instrument(debug_span!("create")).await {
@@ -113,6 +117,50 @@ impl Client {
             statuses.insert(found.job.id().to_owned(), Status::of(found));
         }
         statuses
+    }
+
+    /// Asks the backend to cancel a job, after a look whether there is anything to cancel. Nothing else ever does.
+    ///
+    /// That it was asked does not mean that the job has ended: [`wait`](Self::wait) tells.
+    ///
+    /// # Errors
+    /// The dialect does not say how, the look told nothing, or what the backend said. The job may go on.
+    pub async fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError> {
+        let shared = &self.shared;
+        let now = || shared.clock.now();
+        let status = self.status(job).await;
+        let rng = &mut shared.session.rng(shared.entropy());
+        let mut cancel = Cancel::new(shared.session.backend(), Arc::clone(shared.session.policy()), status, now(), rng);
+        loop {
+            match cancel.poll(now()) {
+                CancelAction::Done(done) => return done,
+                CancelAction::Sleep { until } => shared.sleep(until).await,
+                CancelAction::Send { id, request, timeout } => {
+                    match exchange(shared, request, timeout).instrument(debug_span!("cancel", ?job)).await {
+                        Ok(response) => cancel.handle_response(now(), id, &response),
+                        Err(error) => cancel.handle_error(now(), id, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fetches what is at an address that the backend told as a result, **without** any of the client's headers, and
+    /// writes it into the sink piece by piece; tells how many bytes that were. Redirects are followed.
+    ///
+    /// # Errors
+    /// Why there is nothing, or not all of it within the timeout; what was written until then is in the sink.
+    pub async fn download(
+        &self,
+        url: &str,
+        sink: &mut (impl Write + ?Sized),
+        timeout: Duration,
+    ) -> Result<u64, TransportError> {
+        let download = Download::new(&self.shared.session.backend(), url)?;
+        match tokio::time::timeout(timeout, exchange::download(&self.shared.http, download, sink)).await {
+            Ok(done) => done,
+            Err(_) => Err(TransportError::new(LookError::Expired, "")),
+        }
     }
 
     /// Waits for a job to end, or for the policy to end the wait.
@@ -166,6 +214,17 @@ impl FromSession for Client {
 pub type ClientBuilder = jobwatch::ClientBuilder<Client>;
 
 impl Shared {
+    async fn sleep(&self, until: Timestamp) {
+        tokio::time::sleep(until.saturating_since(self.clock.now()).min(LONGEST_SLEEP)).await;
+    }
+
+    /// Other credentials in place of those that were refused, from a thread that may block.
+    pub(crate) async fn renew(shared: &Arc<Self>, refused: Arc<Backend>) -> Result<Arc<Backend>, String> {
+        let shared = Arc::clone(shared);
+        let renewed = tokio::task::spawn_blocking(move || shared.session.renew(&refused)).await;
+        renewed.unwrap_or_else(|_| Err("the source of credentials panicked".to_owned()))
+    }
+
     /// A seed from the system; without one the clock still keeps clients apart.
     pub(crate) fn entropy(&self) -> u64 {
         getrandom::u64().unwrap_or_else(|_| self.clock.now().as_nanos())

@@ -1,13 +1,13 @@
 //! One request and its answer.
 
 use std::error::Error as StdError;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response};
-use jobwatch::{LookError, TransportError};
+use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 
@@ -54,7 +54,8 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let started = shared.clock.now();
     let server = request.uri().authority().cloned();
-    let answer = send_and_read(&shared.http, request, shared.session.backend().max_body());
+    let max_body = shared.session.backend().max_body();
+    let answer = send_and_read(&shared.http, request, max_body);
     let answer = match tokio::time::timeout(timeout, answer).await {
         Ok(answer) => answer.map_err(|error| error.at(server.as_ref())),
         Err(_) => Err(TransportError::new(LookError::Expired, "")),
@@ -67,12 +68,33 @@ pub(crate) async fn exchange(
     answer
 }
 
+/// Writes what is at an address into the sink, piece by piece, and tells how many bytes that were.
+pub(crate) async fn download(
+    client: &reqwest::Client,
+    mut download: Download,
+    sink: &mut (impl Write + ?Sized),
+) -> Result<u64, TransportError> {
+    loop {
+        let request = download.request().try_into().map_err(translate)?;
+        let mut answer = client.execute(request).await.map_err(translate)?;
+        if let DownloadStep::Again = download.handle_head(answer.status(), answer.headers())? {
+            continue;
+        }
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await.map_err(translate)? {
+            sink.write_all(&chunk).map_err(|error| TransportError::new(LookError::Sink, error.to_string()))?;
+            bytes += chunk.len() as u64;
+        }
+        return Ok(bytes);
+    }
+}
+
 async fn send_and_read(
     client: &reqwest::Client,
     mut request: Request<Vec<u8>>,
     max_body: u64,
 ) -> Result<Response<Vec<u8>>, TransportError> {
-    if request.body().is_empty() && request.method() == Method::POST {
+    if request.body().is_empty() && matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
         // RFC 9110 §8.6; without it there are servers that answer 411.
         request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }

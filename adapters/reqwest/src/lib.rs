@@ -46,6 +46,7 @@ mod wait_all;
 
 pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    BuildError, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
+    BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats,
+    Status, SubmitError, TransportError,
 };
 pub use wait_all::{Stopper, WaitAll};

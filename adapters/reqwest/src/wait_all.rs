@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use http::{Request, Response};
 use jobwatch::{
-    Finished, Fleet, FleetAction, FleetEvent, JobRef, JobSnapshot, Policy, RequestId, SnapshotError, Stats, Timestamp,
-    TransportError,
+    Backend, Finished, Fleet, FleetAction, FleetEvent, JobRef, JobSnapshot, Policy, RequestId, SnapshotError, Stats,
+    Timestamp, TransportError,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -44,6 +44,8 @@ pub struct WaitAll {
     exchanges: JoinSet<Answer>,
     /// Made at the first sleep, since it needs a runtime.
     timer: Option<Pin<Box<Sleep>>>,
+    /// New credentials under way.
+    renewal: Option<Pin<Box<dyn Future<Output = Result<Arc<Backend>, String>> + Send>>>,
     stops: mpsc::Receiver<()>,
     stopper: Stopper,
 }
@@ -93,7 +95,15 @@ impl WaitAll {
     fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
         let fleet = shared.session.fleet(policy, shared.entropy());
         let (sender, stops) = mpsc::channel(1);
-        Self { shared, fleet, exchanges: JoinSet::new(), timer: None, stops, stopper: Stopper { stops: sender } }
+        Self {
+            shared,
+            fleet,
+            exchanges: JoinSet::new(),
+            timer: None,
+            renewal: None,
+            stops,
+            stopper: Stopper { stops: sender },
+        }
     }
 
     /// A handle that stops this wait from another task, thread or a signal handler's task.
@@ -123,6 +133,11 @@ impl WaitAll {
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
                 self.send(id, request, timeout);
+                continue;
+            }
+            if let FleetAction::Renew = action {
+                let (shared, refused) = (Arc::clone(&self.shared), Arc::clone(self.fleet.backend()));
+                self.renewal = Some(Box::pin(async move { Shared::renew(&shared, refused).await }));
                 continue;
             }
             // After it was asked: polling ends waits, too.
@@ -181,6 +196,12 @@ impl WaitAll {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
             self.fleet.stop_all(self.now());
             self.exchanges.abort_all();
+        }
+        if let Some(renewal) = &mut self.renewal
+            && let Poll::Ready(renewed) = renewal.as_mut().poll(cx)
+        {
+            self.renewal = None;
+            self.fleet.renewed(self.now(), renewed);
         }
         while let Poll::Ready(Some(joined)) = self.exchanges.poll_join_next(cx) {
             // A task cannot panic on purpose; if one did, its request has expired like any other.

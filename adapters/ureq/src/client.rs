@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobwatch::{
-    Backend, BuildError, Dialect, Finished, FromSession, JobRef, JobSnapshot, Session, SnapshotError, Stats, Status,
-    Submit, SubmitAction, SubmitError,
+    Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
+    JobRef, JobSnapshot, Session, SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError, Timestamp,
+    TransportError,
 };
 use serde::Serialize;
 use ureq::Agent;
 
 use crate::clock::Clock;
-use crate::exchange::{agent, exchange};
+use crate::exchange::{self, agent, exchange};
 use crate::wait_all::WaitAll;
 
 /// A blocking client for one backend. Cloning it is cheap and shares its connections.
@@ -67,19 +69,19 @@ impl Client {
     pub fn create_raw(&self, body: Vec<u8>) -> Result<Vec<JobRef>, SubmitError> {
         let shared = &self.shared;
         let now = || shared.clock.now();
-        let mut submit = Submit::new(
-            shared.session.backend(),
-            &**shared.session.policy(),
-            body,
-            now(),
-            &mut shared.session.rng(shared.entropy()),
-        );
+        let (backend, policy) = (shared.session.backend(), Arc::clone(shared.session.policy()));
+        let rng = &mut shared.session.rng(shared.entropy());
+        let mut submit = Submit::new(Arc::clone(&backend), policy, body, now(), rng);
+        if shared.session.can_renew() {
+            submit = submit.with_renewal();
+        }
         loop {
             match submit.poll(now()) {
                 SubmitAction::Created(jobs) => return Ok(jobs),
                 SubmitAction::Failed(error) => return Err(error),
-                SubmitAction::Sleep { until } => {
-                    std::thread::park_timeout(until.saturating_since(now()).max(Duration::from_micros(1)));
+                SubmitAction::Sleep { until } => shared.sleep(until),
+                SubmitAction::Renew => {
+                    submit.renewed(now(), shared.session.renew(&backend));
                 }
                 SubmitAction::Send { id, request, timeout } => {
                     match exchange(&shared.agent, request, timeout, shared.session.backend().max_body()) {
@@ -100,6 +102,47 @@ impl Client {
     /// One look at each job, several at a time: a map from id to status.
     pub fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
         self.looks(jobs.iter().cloned()).map(|found| (found.job.id().to_owned(), Status::of(found))).collect()
+    }
+
+    /// Asks the backend to cancel a job, after a look whether there is anything to cancel. Nothing else ever does.
+    ///
+    /// That it was asked does not mean that the job has ended: [`wait`](Self::wait) tells.
+    ///
+    /// # Errors
+    /// The dialect does not say how, the look told nothing, or what the backend said. The job may go on.
+    pub fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError> {
+        let shared = &self.shared;
+        let now = || shared.clock.now();
+        let status = self.status(job);
+        let rng = &mut shared.session.rng(shared.entropy());
+        let mut cancel = Cancel::new(shared.session.backend(), Arc::clone(shared.session.policy()), status, now(), rng);
+        loop {
+            match cancel.poll(now()) {
+                CancelAction::Done(done) => return done,
+                CancelAction::Sleep { until } => shared.sleep(until),
+                CancelAction::Send { id, request, timeout } => {
+                    match exchange(&shared.agent, request, timeout, shared.session.backend().max_body()) {
+                        Ok(response) => cancel.handle_response(now(), id, &response),
+                        Err(error) => cancel.handle_error(now(), id, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fetches what is at an address that the backend told as a result, **without** any of the client's headers, and
+    /// writes it into the sink piece by piece; tells how many bytes that were. Redirects are followed.
+    ///
+    /// # Errors
+    /// Why there is nothing, or not all of it within the timeout; what was written until then is in the sink.
+    pub fn download(
+        &self,
+        url: &str,
+        sink: &mut (impl Write + ?Sized),
+        timeout: Duration,
+    ) -> Result<u64, TransportError> {
+        let download = Download::new(&self.shared.session.backend(), url)?;
+        exchange::download(&self.shared.agent, download, sink, timeout)
     }
 
     /// Waits for a job to end, or for the policy to end the wait.
@@ -149,6 +192,10 @@ impl FromSession for Client {
 pub type ClientBuilder = jobwatch::ClientBuilder<Client>;
 
 impl Shared {
+    fn sleep(&self, until: Timestamp) {
+        std::thread::park_timeout(until.saturating_since(self.clock.now()).max(Duration::from_micros(1)));
+    }
+
     /// A seed from the system; without one the clock still keeps clients apart.
     pub(crate) fn entropy(&self) -> u64 {
         getrandom::u64().unwrap_or_else(|_| self.clock.now().as_nanos())

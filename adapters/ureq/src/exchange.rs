@@ -1,11 +1,11 @@
 //! One request and its answer.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use boot_time::Instant;
-use http::{Request, Response};
-use jobwatch::{LookError, TransportError};
+use http::{Method, Request, Response};
+use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use tracing::debug;
 use ureq::Agent;
 
@@ -49,13 +49,47 @@ pub(crate) fn exchange(
     answer
 }
 
+/// Writes what is at an address into the sink, piece by piece, and tells how many bytes that were.
+pub(crate) fn download(
+    agent: &Agent,
+    mut download: Download,
+    sink: &mut (impl Write + ?Sized),
+    timeout: Duration,
+) -> Result<u64, TransportError> {
+    let start = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
+        let request = agent.configure_request(download.request().map(drop)).timeout_global(Some(left)).build();
+        let (head, body) = agent.run(request).map_err(|error| translate(&error))?.into_parts();
+        if let DownloadStep::Again = download.handle_head(head.status, &head.headers)? {
+            continue;
+        }
+        let mut reader = body.into_with_config().limit(u64::MAX).reader();
+        let mut piece = vec![0; 64 * 1024];
+        let mut bytes = 0;
+        loop {
+            let read = match reader.read(&mut piece) {
+                Ok(0) => return Ok(bytes),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(translate(&ureq::Error::from(error))),
+            };
+            let written = sink.write_all(&piece[..read]);
+            written.map_err(|error| TransportError::new(LookError::Sink, error.to_string()))?;
+            bytes += read as u64;
+        }
+    }
+}
+
 fn send_and_read(
     agent: &Agent,
     request: Request<Vec<u8>>,
     timeout: Duration,
     max_body: u64,
 ) -> Result<Response<Vec<u8>>, TransportError> {
-    let answer = if request.body().is_empty() && request.method() != http::Method::POST {
+    // RFC 9110 §8.6: these say that their body is empty; without it there are servers that answer 411.
+    let says_length = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let answer = if request.body().is_empty() && !says_length {
         agent.run(agent.configure_request(request.map(drop)).timeout_global(Some(timeout)).build())
     } else {
         agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())

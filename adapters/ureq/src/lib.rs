@@ -35,6 +35,7 @@ mod workers;
 
 pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    BuildError, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats, Status, SubmitError, TransportError,
+    BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats,
+    Status, SubmitError, TransportError,
 };
 pub use wait_all::{Stopper, WaitAll};

@@ -94,6 +94,11 @@ impl WaitAll {
                 }
                 continue;
             }
+            if let FleetAction::Renew = action {
+                let (shared, refused) = (Arc::clone(&self.shared), Arc::clone(self.fleet.backend()));
+                self.workers.renew(move || shared.session.renew(&refused));
+                continue;
+            }
             // After it was asked: polling ends waits, too.
             if let Some(event) = self.fleet.next_event() {
                 if let FleetEvent::Finished { finished, .. } = &event {
@@ -134,6 +139,7 @@ impl WaitAll {
         let now = self.now();
         match message {
             Message::Stop => self.fleet.stop_all(now),
+            Message::Renewed(renewed) => self.fleet.renewed(now, renewed),
             Message::Answer(id, answer) => match *answer {
                 Ok(response) => self.fleet.handle_response(now, id, &response),
                 Err(error) => self.fleet.handle_error(now, id, &error),

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http::{Request, Response};
-use jobwatch::{RequestId, TransportError};
+use jobwatch::{Backend, RequestId, TransportError};
 use tracing::Span;
 use ureq::Agent;
 
@@ -15,6 +15,7 @@ use crate::exchange::exchange;
 /// What falls into the inbox.
 pub(crate) enum Message {
     Answer(RequestId, Box<Result<Response<Vec<u8>>, TransportError>>),
+    Renewed(Result<Arc<Backend>, String>),
     Stop,
 }
 
@@ -81,6 +82,18 @@ impl Workers {
             sent.expect("this end of the channel owns the other");
         }
         Ok(())
+    }
+
+    /// Has credentials renewed on a thread of its own, which may take as long as its source does.
+    pub(crate) fn renew(&self, renew: impl FnOnce() -> Result<Arc<Backend>, String> + Send + 'static) {
+        let inbox = self.answers.clone();
+        let thread = thread::Builder::new().name("jobwatch-renewal".to_owned()).spawn(move || {
+            // A wait that has ended needs no credentials.
+            let _ = inbox.send(Message::Renewed(renew()));
+        });
+        if let Err(error) = thread {
+            let _ = self.answers.send(Message::Renewed(Err(format!("no thread: {error}"))));
+        }
     }
 
     /// Waits for a message, at most so long.
