@@ -9,10 +9,16 @@ mod http_support;
 
 #[path = "presets/asking.rs"]
 mod asking;
+#[path = "presets/clouds.rs"]
+mod clouds;
 #[path = "presets/elsewhere.rs"]
 mod elsewhere;
 #[path = "presets/endings.rs"]
 mod endings;
+#[path = "presets/heygen.rs"]
+mod heygen;
+#[path = "presets/media.rs"]
+mod media;
 #[path = "presets/reading.rs"]
 mod reading;
 #[path = "presets/words.rs"]
@@ -22,16 +28,12 @@ use core::time::Duration;
 
 use http_support::{millis, secs};
 use jobwatch::Observation::{self, Cancelled, Failed, Succeeded};
-use jobwatch::{Dialect, Hint, LookError};
+use jobwatch::{Dialect, LookError};
 
 const PENDING: Observation = Observation::Pending { hint: None };
 const RUNNING: Observation = Observation::Running { hint: None };
 const LOST: Observation = Observation::Lost { definite: false };
 const MALFORMED: Observation = Observation::Transient { error: LookError::Malformed, hint: None };
-
-const fn hinted(delay: Duration) -> Option<Hint> {
-    Some(Hint::after(delay))
-}
 
 fn preset(name: &str) -> Dialect {
     Dialect::preset(name).unwrap_or_else(|| panic!("there is no preset {name}"))
