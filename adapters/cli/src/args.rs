@@ -1,13 +1,18 @@
 //! The command line. Its doc comments are the program's help, which is no Markdown.
 #![allow(clippy::doc_markdown)]
 
-use std::fmt;
+mod policy;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use jobwatch::{FirstLook, Jitter, Policy, PolicyBuilder, PolicyError, Spacing, Steps};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use jobwatch::Dialect;
 use jobwatch_simulator::{Api, Durations, Faults};
+
+pub(crate) use policy::PolicyArgs;
+use policy::parse_duration;
 
 /// Waits for long-running jobs on remote backends, with as few requests and as little delay as can be had.
 #[derive(Debug, Parser)]
@@ -29,85 +34,113 @@ Or in two terminals:
   jobwatch submit --api tracker --base-url http://127.0.0.1:5000 --count 60 |
     jobwatch wait --api tracker --base-url http://127.0.0.1:5000 -
 
+The same in one command, with ten jobs at once at the most, and their results as files:
+  jobwatch submit --api NAME --body @job.json --count 60 --max-active 10 --wait --save-results results
+
+Ending the waiting (Ctrl-C) leaves the jobs alone; this asks the backend to cancel them:
+  jobwatch cancel --api NAME ID...
+
+Backends that are known, and one of your own:
+  jobwatch dialects
+  jobwatch dialects show heygen-v3 >mine.toml
+  curl -i https://api.example.com/jobs/7 | jobwatch dialects check mine.toml --answer -
+
 Exit status:
   0 all jobs succeeded, or there were none     1 a job failed, was cancelled or lost
   2 wrong usage, or an unreadable file         3 credentials refused
   4 an end is unknown: jobs may still run      5 local trouble
   130, 143 interrupted; the jobs go on";
 
+impl Cli {
+    /// This process's command line. One that is wrong, or asks for help, ends the program.
+    pub(crate) fn read() -> Self {
+        let given = Self::with_requirements().get_matches();
+        Self::from_arg_matches(&given).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Where nothing is waited for, a flag that is about waiting would have no effect, and is refused.
+    fn with_requirements() -> clap::Command {
+        Self::command().mut_subcommand("submit", |submit| {
+            submit.mut_args(|flag| {
+                let about_waiting = matches!(flag.get_help_heading(), Some(policy::HEADING | WAITING));
+                // A create has this limit too.
+                if about_waiting && flag.get_id() != "attempt_timeout" { flag.requires("wait") } else { flag }
+            })
+        })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant)] // there is one, once
 pub(crate) enum Command {
     /// Watch it work: a simulated backend, jobs and a client in one process
     Demo(DemoArgs),
-    /// Create jobs and print their ids, one a line, each as soon as it is known
+    /// Create jobs and print their ids, one a line, each as soon as it is known; wait for them, too, if asked to
     Submit(SubmitArgs),
     /// Wait for jobs to end and print each outcome as it comes: ID, OUTCOME, DETAIL
     Wait(WaitArgs),
     /// Look once at each job
     Status(StatusArgs),
+    /// Ask the backend to cancel jobs, after a look at each
+    Cancel(CancelArgs),
+    /// List the backends that are known, show a dialect's file, or check one
+    Dialects(DialectsArgs),
     /// Run a job backend to try things against
     Simulate(SimulateArgs),
 }
 
-/// Which backend, and how to speak to it.
+/// Which backend, and how to speak to it. Like every struct with a heading it stands last where it is used: the heading
+/// holds for what follows.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Backend")]
 pub(crate) struct BackendArgs {
-    /// How the backend speaks: the name of a preset (tracker), or a dialect file of your own
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", help = api_help())]
     pub(crate) api: String,
-    /// Where the backend is, for example http://127.0.0.1:5000
+    /// Where the backend is, for example http://127.0.0.1:5000 [default: the dialect's own address, where it has one]
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// A header for every request; `${env:NAME}` in its value stands for an environment variable, and @FILE for a file
-    /// with one header a line
+    /// with one header a line. What comes from the environment goes to the preset's own address, to loopback and to an
+    /// https --base-url alone
     #[arg(long = "header", short = 'H', value_name = "'K: V'|@FILE")]
     pub(crate) headers: Vec<String>,
+    /// A command of the shell that prints headers, one a line; it runs at the start, and again when the backend refuses
+    /// the credentials
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) header_command: Option<String>,
     /// The largest answer that is accepted, in bytes [default: the dialect's, usually 16777216]
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_body: Option<u64>,
 }
 
-/// When to ask, and for how long. A flag given here wins over the dialect's default.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Policy (durations are written 500ms, 30s, 5m, 1h30m)")]
-pub(crate) struct PolicyArgs {
-    /// How looks are spaced: exponential, constant (every --min-delay), or by the job's age as in steps:30s@0,60s@3m
-    /// [default: exponential]
-    #[arg(long, value_name = "SCHEDULE", value_parser = parse_schedule)]
-    schedule: Option<ScheduleArg>,
-    /// Wait this long before the first look [default: none]
+/// The presets by name, as there are.
+fn api_help() -> String {
+    let presets: Vec<_> = Dialect::presets().collect();
+    format!(
+        "How the backend speaks: a dialect file of your own, or one of the presets, about which `jobwatch dialects` \
+         tells more: {}",
+        presets.join(", ")
+    )
+}
+
+/// The heading of [`WaitFlags`] in the help.
+const WAITING: &str = "Waiting";
+
+/// How jobs are waited for, beside the policy.
+#[derive(Debug, Args)]
+#[command(next_help_heading = WAITING)]
+pub(crate) struct WaitFlags {
+    /// The most requests in flight at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) concurrency: u32,
+    /// Stop waiting for whatever is left after this time; the jobs go on
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    initial_delay: Option<Duration>,
-    /// The shortest time from an answer to the next look [default: 1s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    min_delay: Option<Duration>,
-    /// The longest time from an answer to the next look, unless the server asks for more [default: 60s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    max_delay: Option<Duration>,
-    /// How fast the exponential schedule grows, at least 1 [default: 1.5]
-    #[arg(long, value_name = "NUMBER")]
-    factor: Option<f64>,
-    /// How much of a wait is left to chance [default: equal for exponential, none for the others]
-    #[arg(long, value_name = "KIND", value_enum)]
-    jitter: Option<JitterArg>,
-    /// The time limit of each job's wait; at its end comes one final look [default: 60m]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    timeout: Option<Duration>,
-    /// The time limit of one look [default: 20s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    attempt_timeout: Option<Duration>,
-    /// Give a job up after so many failed looks in a row [default: 5 before the backend's first good answer, then 15
-    /// minutes of them]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_failures: Option<u32>,
-    /// The most looks at each job [default: no limit but time]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_polls: Option<u32>,
-    /// The longest Retry-After that is followed in full [default: 15m]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    max_retry_after: Option<Duration>,
+    pub(crate) overall_timeout: Option<Duration>,
+    /// Write the result of each job that succeeds into this directory, as ID with the extension that suits it. What is at
+    /// an http or https address is fetched, without credentials; an outcome is printed once its result is there. A file
+    /// of an earlier run is replaced, by a whole result only
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save_results: Option<PathBuf>,
 }
 
 /// The exit status is 0 when every job's end was told as it was, failed jobs included: those are part of the show.
@@ -132,34 +165,35 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
-    #[command(flatten)]
-    pub(crate) backend: BackendArgs,
     /// The request's body: JSON, @FILE, or - for standard input [default: none]
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) body: Option<String>,
-    /// How many jobs to create, one request each
+    /// How many times to create, one request each, which some backends make several jobs of
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) count: u32,
-    /// The time limit of one request [default: 20s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) attempt_timeout: Option<Duration>,
-    /// Print one JSON object a line
+    /// Go on as `jobwatch wait` does: wait for the jobs and print their outcomes
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Have at most so many of these jobs unfinished at once, and create the others as jobs end. A create that is refused
+    /// with 429 is tried again then
+    #[arg(long, value_name = "N", requires = "wait", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_active: Option<u32>,
+    /// Print one JSON object a line, and after --wait a summary
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WaitArgs {
+    /// Say nothing on standard error but what went wrong
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) backend: BackendArgs,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
-    /// The most requests in flight at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) concurrency: u32,
-    /// Stop waiting for whatever is left after this time; the jobs go on
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) overall_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
     /// Print one JSON object a line, then a summary
     #[arg(long)]
     pub(crate) json: bool,
@@ -169,12 +203,16 @@ pub(crate) struct WaitArgs {
     /// Ids or poll URLs of jobs; - reads them from standard input, one a line
     #[arg(value_name = "ID|URL", required = true)]
     pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitFlags,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    #[command(flatten)]
-    pub(crate) backend: BackendArgs,
     /// The time limit of one look [default: 20s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) attempt_timeout: Option<Duration>,
@@ -187,6 +225,72 @@ pub(crate) struct StatusArgs {
     /// Ids or poll URLs of jobs; - reads them from standard input, one a line
     #[arg(value_name = "ID|URL", required = true)]
     pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+}
+
+/// Looks first: a job that has ended is told as it ended, and the backend is asked to cancel the others. That it agreed
+/// does not mean that the job has ended; `jobwatch wait` tells.
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// Leave a job after this time, in which failed requests are repeated
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2m")]
+    pub(crate) timeout: Duration,
+    /// The time limit of one request [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// The most jobs that are dealt with at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) concurrency: u32,
+    /// Print one JSON object a line, then a summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ids or poll URLs of jobs; - reads them from standard input, one a line
+    #[arg(value_name = "ID|URL", required = true)]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = DIALECTS)]
+pub(crate) struct DialectsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DialectsCommand>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DIALECTS: &str = "\
+To describe a backend of your own, start from the preset that is closest, and try the file on recorded answers:
+  jobwatch dialects show tracker >mine.toml
+  curl -i https://api.example.com/jobs/7 >answer
+  jobwatch dialects check mine.toml --answer answer";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DialectsCommand {
+    /// Print a preset's file, to start one of your own from
+    Show {
+        /// The preset's name
+        name: String,
+    },
+    /// Check a dialect file; with --answer, tell how an answer would be read, and why
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A dialect file, or the name of a preset
+    #[arg(value_name = "FILE.toml|NAME")]
+    pub(crate) dialect: String,
+    /// A recorded answer to a look at a job: as `curl -i` prints it, or only its JSON body, which stands for status 200;
+    /// - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) answer: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -194,8 +298,7 @@ pub(crate) struct SimulateArgs {
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
     pub(crate) listen: SocketAddr,
-    /// Which API to speak
-    #[arg(long, value_name = "NAME", default_value_t = Api::Tracker)]
+    #[arg(long, value_name = "NAME", default_value_t = Api::Tracker, help = simulated_help())]
     pub(crate) api: Api,
     /// How long jobs take, in seconds: uniform:20..40, lognormal:MEDIAN,SIGMA, exponential:MEAN, pareto:SHAPE,SCALE,
     /// constant:5, list:5,2,9, or file:PATH with one duration a line
@@ -219,198 +322,25 @@ pub(crate) struct SimulateArgs {
     pub(crate) seed: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum ScheduleArg {
-    Exponential,
-    Constant,
-    Steps(Steps),
-}
-
-impl fmt::Display for ScheduleArg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Steps(steps) = self else {
-            return f.write_str(if *self == Self::Constant { "constant" } else { "exponential" });
-        };
-        let time = |time: Duration| humantime::format_duration(time).to_string().replace(' ', "");
-        let steps: Vec<_> = steps.iter().map(|(gap, age)| format!("{}@{}", time(gap), time(age))).collect();
-        write!(f, "steps:{}", steps.join(","))
-    }
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum JitterArg {
-    /// No chance at all
-    None,
-    /// Anything from the minimum delay to the whole wait
-    Full,
-    /// From half of the wait to the whole
-    Equal,
-    /// From the minimum delay to three times the previous wait
-    Decorrelated,
-}
-
-impl PolicyArgs {
-    /// No flag but this one.
-    pub(crate) fn with_attempt_timeout(attempt_timeout: Option<Duration>) -> Self {
-        Self { attempt_timeout, ..Self::default() }
-    }
-
-    /// The dialect's policy with what was given instead of it.
-    pub(crate) fn apply(&self, defaults: PolicyBuilder) -> Result<Policy, PolicyError> {
-        let mut set = defaults;
-        if let Some(schedule) = self.schedule {
-            set = set.with_spacing(match schedule {
-                ScheduleArg::Exponential => Spacing::default(),
-                ScheduleArg::Constant => Spacing::Constant,
-                ScheduleArg::Steps(steps) => Spacing::Steps(steps),
-            });
-        }
-        if let Some(factor) = self.factor {
-            set = set.with_factor(factor);
-        }
-        if let Some(jitter) = self.jitter {
-            set = set.with_jitter(match jitter {
-                JitterArg::None => Jitter::None,
-                JitterArg::Full => Jitter::Full,
-                JitterArg::Equal => Jitter::Equal,
-                JitterArg::Decorrelated => Jitter::Decorrelated,
-            });
-        }
-        if let Some(delay) = self.initial_delay {
-            set = set.with_first_look(FirstLook::After(delay));
-        }
-        set = self.apply_delays(set)?;
-        if let Some(timeout) = self.timeout {
-            set = set.with_total_timeout(timeout);
-        }
-        if let Some(timeout) = self.attempt_timeout {
-            set = set.with_attempt_timeout(timeout);
-        }
-        if let Some(failures) = self.max_failures {
-            set = set.with_max_consecutive_failures(failures);
-        }
-        if let Some(polls) = self.max_polls {
-            set = set.with_max_polls(polls);
-        }
-        if let Some(longest) = self.max_retry_after {
-            set = set.with_max_retry_after(longest);
-        }
-        set.build()
-    }
-
-    /// A bound that is given moves a default that would contradict it; two that are given must agree.
-    fn apply_delays(&self, set: PolicyBuilder) -> Result<PolicyBuilder, PolicyError> {
-        let defaults = set.clone().build()?;
-        let (min, max) = (defaults.min_delay(), defaults.max_delay());
-        let (min, max) = match (self.min_delay, self.max_delay) {
-            (None, None) => (min, max),
-            (Some(min), None) => (min, max.map(|max| max.max(min))),
-            (None, Some(max)) => (min.min(max), Some(max)),
-            (Some(min), Some(max)) => (min, Some(max)),
-        };
-        let set = set.with_min_delay(min);
-        Ok(max.map_or(set.clone(), |max| set.with_max_delay(max)))
-    }
-
-    /// The flags that were given, as words of a command line.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let time =
-            |time: Option<Duration>| time.map(|time| humantime::format_duration(time).to_string().replace(' ', ""));
-        let flags = [
-            ("--schedule", self.schedule.map(|schedule| schedule.to_string())),
-            ("--initial-delay", time(self.initial_delay)),
-            ("--min-delay", time(self.min_delay)),
-            ("--max-delay", time(self.max_delay)),
-            ("--factor", self.factor.map(|factor| factor.to_string())),
-            ("--jitter", self.jitter.and_then(|jitter| Some(jitter.to_possible_value()?.get_name().to_owned()))),
-            ("--timeout", time(self.timeout)),
-            ("--attempt-timeout", time(self.attempt_timeout)),
-            ("--max-failures", self.max_failures.map(|failures| failures.to_string())),
-            ("--max-polls", self.max_polls.map(|polls| polls.to_string())),
-            ("--max-retry-after", time(self.max_retry_after)),
-        ];
-        flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))).collect()
-    }
-
-    /// `--factor` speaks of the exponential schedule alone.
-    pub(crate) fn contradiction(&self) -> Option<&'static str> {
-        let other = !matches!(self.schedule, None | Some(ScheduleArg::Exponential));
-        (other && self.factor.is_some()).then_some("--factor has no effect on this --schedule; leave one of them out")
-    }
-}
-
-/// `500ms`, `30s`, `1h30m`; a bare `0` too.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as in 500ms, 30s or 1h30m"))
-}
-
-fn parse_schedule(text: &str) -> Result<ScheduleArg, String> {
-    match text.split_once(':') {
-        None if text == "exponential" => Ok(ScheduleArg::Exponential),
-        None if text == "constant" => Ok(ScheduleArg::Constant),
-        Some(("steps", steps)) => parse_steps(steps).map(ScheduleArg::Steps),
-        _ => Err("write exponential, constant, or steps as in steps:30s@0,60s@3m".to_owned()),
-    }
-}
-
-fn parse_steps(text: &str) -> Result<Steps, String> {
-    let step = |step: &str| {
-        let (gap, age) = step.split_once('@').ok_or_else(|| format!("write `{step}` as GAP@AGE, as in 30s@0"))?;
-        Ok::<_, String>((parse_duration(gap)?, parse_duration(age)?))
-    };
-    let steps = text.split(',').map(step).collect::<Result<Vec<_>, _>>()?;
-    Steps::new(&steps).map_err(|error| error.to_string())
+/// The APIs of the simulator by name, as there are.
+fn simulated_help() -> String {
+    let names: Vec<_> = Api::ALL.iter().map(|api| api.name()).collect();
+    format!("Which API to speak: {}", names.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::with_requirements().debug_assert();
     }
 
     #[test]
-    fn a_bound_that_is_given_moves_a_default_in_its_way() {
-        let policy = |min: Option<u64>, max: Option<u64>| {
-            let args = PolicyArgs {
-                min_delay: min.map(Duration::from_millis),
-                max_delay: max.map(Duration::from_millis),
-                ..PolicyArgs::default()
-            };
-            args.apply(Policy::builder()).map(|policy| (policy.min_delay(), policy.max_delay()))
-        };
-        let millis = Duration::from_millis;
-        assert_eq!(policy(None, Some(200)), Ok((millis(200), Some(millis(200)))));
-        assert_eq!(policy(Some(90_000), None), Ok((millis(90_000), Some(millis(90_000)))));
-        assert!(matches!(policy(Some(2), Some(1)), Err(PolicyError::DelaysCrossed { .. })));
-    }
-
-    #[test]
-    fn flags_are_told_as_they_are_read() {
-        let line = "--schedule steps:30s@0s,1m@3m --initial-delay 1m30s --min-delay 500ms --max-delay 2h --jitter full \
-                    --timeout 1h --attempt-timeout 3s --max-failures 4 --max-polls 9 --max-retry-after 1day";
-        let line = ["jobwatch", "wait", "--api", "tracker"].into_iter().chain(line.split_whitespace()).chain(["id"]);
-        let Command::Wait(args) = Cli::try_parse_from(line.clone()).unwrap().command else { panic!("it is a wait") };
-        let told = args.policy.words().join(" ");
-        assert_eq!(told.split(' ').collect::<Vec<_>>(), line.skip(4).take(20).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn schedules_are_read_as_documented() {
-        assert_eq!(parse_schedule("constant"), Ok(ScheduleArg::Constant));
-        let guide = parse_schedule("steps:30s@0,60s@3m").unwrap();
-        let secs = Duration::from_secs;
-        let expected = Steps::new(&[(secs(30), secs(0)), (secs(60), secs(180))]).unwrap();
-        assert_eq!(guide, ScheduleArg::Steps(expected));
-        for wrong in ["", "linear", "steps", "steps:", "steps:30s", "steps:30s@1s", "steps:0s@0", "constant:5s"] {
-            assert!(parse_schedule(wrong).is_err(), "{wrong:?} was accepted");
+    fn every_simulated_api_is_a_preset() {
+        for api in Api::ALL {
+            assert!(Dialect::preset(api.name()).is_some(), "{api}");
         }
     }
 }

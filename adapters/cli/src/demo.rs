@@ -12,9 +12,10 @@ use jobwatch_simulator::{Faults, JobState, LedgerJob, Simulator};
 
 use crate::args::DemoArgs;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary, counted};
 use crate::view::{View, note, shorten};
-use crate::wait::tell;
+use crate::waiting::Waiting;
 use crate::{simulate, target};
 
 /// Jobs with a row of their own in the table; more would scroll the figures away.
@@ -43,6 +44,7 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
     let builder = Client::builder(dialect).base_url(simulator.url()).policy(policy).seed(seed);
     let client = builder.build().map_err(|error| target::explain(&error))?;
 
+    let interrupt = Interrupt::watch()?;
     let start = Instant::now();
     let mut jobs = Vec::new();
     for _ in 0..args.jobs {
@@ -50,21 +52,20 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
     }
     // People get a table at the end instead of a line per job.
     let lines: Box<dyn Write> = if args.json { Box::new(io::stdout()) } else { Box::new(io::sink()) };
-    let mut report = Report::new(lines, args.json).at_speed(args.speed);
-    let mut all = client.wait_all(jobs);
-    let mut view = View::new(false, logging, all.fleet(), args.speed);
+    let report = Report::new(lines, args.json).at_speed(args.speed);
+    let all = client.wait_all(jobs);
+    let view = View::new(false, logging, all.fleet(), args.speed);
     let mut ends = Vec::new();
-    let told = tell(&mut all, &mut view, &mut report, None, |finished| ends.push(finished.clone())).await;
-    view.close();
-    let told = told?;
+    let waiting = Waiting::new(all, view, report);
+    let (told, mut report) = waiting.run(None, &interrupt, |finished| ends.push(finished.clone())).await?;
 
-    let summary = Summary::of(all.stats(), start.elapsed()).at_speed(args.speed);
+    let summary = Summary::of(&told.stats, start.elapsed()).at_speed(args.speed);
     let truth: HashMap<String, LedgerJob> =
         simulator.ledger().jobs.into_iter().map(|job| (job.id.to_string(), job)).collect();
     if args.json {
         report.summary(summary)?;
     } else {
-        conclude(&ends, &truth, &summary, all.stats(), args.speed)?;
+        conclude(&ends, &truth, &summary, &told.stats, args.speed)?;
     }
     if told.unfinished.is_empty() {
         let right = ends.iter().filter(|end| truth.get(end.job.id()).is_some_and(|job| agrees(end, job))).count();

@@ -35,13 +35,12 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// The exit status of several ends: the first of 3, 4, 1, 0 that fits any of them.
+/// The exit status of several ends: the first of 5, 3, 4, 1, 0 that fits any of them.
 #[derive(Debug, Default)]
-pub(crate) struct ExitStatus {
-    refused: bool,
-    unknown: bool,
-    bad: bool,
-}
+pub(crate) struct ExitStatus(u8);
+
+/// From the mildest to the gravest.
+const RANKS: [u8; 5] = [0, 1, 4, 3, 5];
 
 impl ExitStatus {
     pub(crate) fn note(&mut self, finished: &Finished) {
@@ -50,23 +49,24 @@ impl ExitStatus {
 
     /// `None` is a job that has not ended.
     pub(crate) fn note_outcome(&mut self, outcome: Option<Outcome>, error: Option<LookError>) {
-        match outcome {
-            Some(Outcome::Succeeded) => {}
-            Some(Outcome::Failed | Outcome::Cancelled | Outcome::Lost) => self.bad = true,
-            Some(Outcome::Rejected) if is_refusal(error) => self.refused = true,
-            Some(Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped) | None => {
-                self.unknown = true;
-            }
+        self.note_status(match outcome {
+            Some(Outcome::Succeeded) => 0,
+            Some(Outcome::Failed | Outcome::Cancelled | Outcome::Lost) => 1,
+            Some(Outcome::Rejected) if is_refusal(error) => 3,
+            Some(Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped) | None => 4,
+        });
+    }
+
+    /// Something came to this status by itself.
+    pub(crate) fn note_status(&mut self, status: u8) {
+        let rank = |status| RANKS.iter().position(|ranked| *ranked == status);
+        if rank(status) > rank(self.0) {
+            self.0 = status;
         }
     }
 
     pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self { refused: true, .. } => 3,
-            Self { unknown: true, .. } => 4,
-            Self { bad: true, .. } => 1,
-            _ => 0,
-        }
+        self.0
     }
 }
 

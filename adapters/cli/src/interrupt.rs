@@ -6,17 +6,28 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::sync::watch;
+
+use crate::failure::Failure;
 
 /// Tells whether, and by what, the program was interrupted.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt {
     signal: Arc<AtomicI32>,
+    came: watch::Receiver<bool>,
 }
 
 impl Interrupt {
-    /// From now on the first signal calls `stop`, and a second one ends the program at once.
-    pub(crate) fn watch(stop: impl Fn() + Send + 'static) -> io::Result<Self> {
+    /// From now on the first signal is told, and a second one ends the program at once. Until then, and so while ids are
+    /// read from a terminal, one is enough.
+    pub(crate) fn watch() -> Result<Self, Failure> {
+        Self::watch_and(|| ()).map_err(Failure::local)
+    }
+
+    /// The same; the first signal calls `stop`.
+    pub(crate) fn watch_and(stop: impl Fn() + Send + 'static) -> io::Result<Self> {
         let signal = Arc::new(AtomicI32::new(0));
+        let (sender, came) = watch::channel(false);
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let first = Arc::clone(&signal);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -24,10 +35,20 @@ impl Interrupt {
                 if first.swap(number, Ordering::SeqCst) != 0 {
                     std::process::exit(128 + number);
                 }
+                sender.send_replace(true);
                 stop();
             }
         })?;
-        Ok(Self { signal })
+        Ok(Self { signal, came })
+    }
+
+    /// Comes when a signal comes, and at once where one has come.
+    pub(crate) async fn came(&self) {
+        let mut came = self.came.clone();
+        if came.wait_for(|came| *came).await.is_err() {
+            // The thread lives as long as the program.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The exit status of an interrupted program: 130 or 143.
@@ -36,5 +57,18 @@ impl Interrupt {
             0 => None,
             number => u8::try_from(128 + number).ok(),
         }
+    }
+
+    /// Carries the work out unless a signal comes, which drops it.
+    pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => done,
+            () = self.came() => Err(self.failure()),
+        }
+    }
+
+    /// What ends a command that was interrupted and has nothing to tell.
+    pub(crate) fn failure(&self) -> Failure {
+        Failure { status: self.status().unwrap_or(130), message: String::new() }
     }
 }

@@ -1,28 +1,36 @@
 //! The program `jobwatch`.
 
 mod args;
+mod cancel;
+mod creating;
+mod credentials;
 mod demo;
+mod dialects;
 mod failure;
+mod go_on;
+mod header_command;
 mod interrupt;
 mod log;
 mod report;
+mod saving;
 mod simulate;
+mod status;
 mod submit;
 mod target;
 mod view;
 mod wait;
+mod waiting;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Builder;
 
 use args::{Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     match run(&cli) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
@@ -39,11 +47,16 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
     // One thread is enough: the work is waiting.
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::local(format_args!("cannot start: {error}")))?;
-    match &cli.command {
+    let status = match &cli.command {
         Command::Demo(args) => runtime.block_on(demo::demo(args, logging)),
-        Command::Submit(args) => runtime.block_on(submit::submit(args)),
+        Command::Submit(args) => runtime.block_on(submit::submit(args, logging)),
         Command::Wait(args) => runtime.block_on(wait::wait(args, logging)),
-        Command::Status(args) => runtime.block_on(wait::status(args)),
+        Command::Status(args) => runtime.block_on(status::status(args)),
+        Command::Cancel(args) => runtime.block_on(cancel::cancel(args)),
+        Command::Dialects(args) => dialects::dialects(args),
         Command::Simulate(args) => simulate::simulate(args),
-    }
+    };
+    // A command that renews credentials may hang, and nobody waits for it any more.
+    runtime.shutdown_background();
+    status
 }

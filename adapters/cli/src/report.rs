@@ -7,6 +7,8 @@ use jobwatch::{Finished, Outcome, Stats, Status};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::view::how_far;
+
 /// Prints one job after another, and a summary.
 pub(crate) struct Report<W> {
     out: W,
@@ -36,6 +38,46 @@ struct CreatedLine<'a> {
     v: u8,
     r#type: &'static str,
     id: &'a str,
+}
+
+/// What came of asking to cancel one job.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cancelled {
+    pub(crate) id: String,
+    /// The backend agreed.
+    pub(crate) requested: bool,
+    /// How the job had ended before, or why the look told nothing.
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) state: Option<String>,
+    pub(crate) error: Option<String>,
+    /// For people, where nothing went wrong.
+    #[serde(skip)]
+    pub(crate) detail: String,
+}
+
+#[derive(Serialize)]
+struct CancelLine<'a> {
+    v: u8,
+    r#type: &'static str,
+    #[serde(flatten)]
+    cancelled: &'a Cancelled,
+}
+
+/// What came of asking to cancel several.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Cancels {
+    pub(crate) jobs: u64,
+    pub(crate) requested: u64,
+    pub(crate) ended: u64,
+    pub(crate) lost: u64,
+    pub(crate) not_cancelled: u64,
+}
+
+#[derive(Serialize)]
+struct CancelsLine {
+    v: u8,
+    r#type: &'static str,
+    summary: Cancels,
 }
 
 #[derive(Serialize)]
@@ -154,9 +196,11 @@ impl<W: Write> Report<W> {
         Self { speed, ..self }
     }
 
-    pub(crate) fn finished(&mut self, finished: &Finished) -> io::Result<()> {
+    /// Where there is something better to tell people than the result, it is the detail.
+    pub(crate) fn finished(&mut self, finished: &Finished, detail: Option<&str>) -> io::Result<()> {
         if !self.json {
-            let detail = detail(finished.result.as_ref(), finished.error.as_deref(), finished.state.as_deref());
+            let told = || self::detail(finished.result.as_ref(), finished.error.as_deref(), finished.state.as_deref());
+            let detail = detail.map_or_else(told, str::to_owned);
             return self.text(finished.job.id(), finished.outcome.as_str(), &detail);
         }
         let speed = self.speed;
@@ -179,7 +223,10 @@ impl<W: Write> Report<W> {
 
     pub(crate) fn status(&mut self, status: &Status) -> io::Result<()> {
         if !self.json {
-            let detail = detail(status.result.as_ref(), status.error.as_deref(), status.state.as_deref());
+            let mut detail = detail(status.result.as_ref(), status.error.as_deref(), status.state.as_deref());
+            if let (None, Some(how_far)) = (status.outcome, how_far(status.progress, status.queue_position)) {
+                detail = format!("{detail}, {how_far}");
+            }
             return self.text(status.job.id(), status.outcome.map_or("unfinished", Outcome::as_str), &detail);
         }
         self.line(&JobLine {
@@ -196,6 +243,23 @@ impl<W: Write> Report<W> {
             result: status.result.as_ref(),
             error: status.error.as_deref(),
         })
+    }
+
+    pub(crate) fn cancelled(&mut self, cancelled: &Cancelled) -> io::Result<()> {
+        if self.json {
+            return self.line(&CancelLine { v: 1, r#type: "cancel", cancelled });
+        }
+        let outcome = match (cancelled.requested, cancelled.outcome) {
+            (true, _) => "cancel_requested",
+            (false, Some(outcome)) => outcome.as_str(),
+            (false, None) => "not_cancelled",
+        };
+        self.text(&cancelled.id, outcome, cancelled.error.as_deref().unwrap_or(&cancelled.detail))
+    }
+
+    /// How many of what, for machines.
+    pub(crate) fn cancels(&mut self, summary: Cancels) -> io::Result<()> {
+        if self.json { self.line(&CancelsLine { v: 1, r#type: "summary", summary }) } else { Ok(()) }
     }
 
     pub(crate) fn created(&mut self, id: &str) -> io::Result<()> {

@@ -24,7 +24,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<u8, Failure> {
         .map_err(|error| explain(&error))?;
     let stopper = simulator.stopper();
     // A simulator that is stopped has done its work: the exit status is 0, and 130 only for a second Ctrl-C.
-    Interrupt::watch(move || stopper.stop()).map_err(Failure::local)?;
+    Interrupt::watch_and(move || stopper.stop()).map_err(Failure::local)?;
 
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", simulator.url())?;

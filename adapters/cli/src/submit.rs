@@ -1,34 +1,58 @@
 //! `jobwatch submit`.
 
 use std::io;
+use std::time::{Duration, Instant};
+
+use jobwatch::{FirstLook, Policy};
 
 use crate::args::{PolicyArgs, SubmitArgs};
-use crate::failure::{Failure, is_refusal};
+use crate::creating::Creates;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::report::Report;
-use crate::target;
+use crate::saving::Saver;
+use crate::target::{self, Target};
+use crate::view::View;
+use crate::wait::{Flags, built, conclude, tell_of_credentials};
+use crate::waiting::Waiting;
 
-/// Creates one job after another and prints each id as soon as it is known. The first create that fails ends it, since
-/// it may stand for the rest.
-pub(crate) async fn submit(args: &SubmitArgs) -> Result<u8, Failure> {
-    let dialect = target::dialect(&args.backend.api)?;
-    let body = target::body(args.body.as_deref())?;
-    let policy = PolicyArgs::with_attempt_timeout(args.attempt_timeout);
-    let policy = policy.apply(dialect.policy()).map_err(Failure::usage)?;
-    let client =
-        target::client(&args.backend, dialect, &[])?.policy(policy).build().map_err(|error| target::explain(&error))?;
-
-    let mut report = Report::new(io::stdout().lock(), args.json);
-    for created in 0..args.count {
-        let jobs = client.create_raw(body.clone()).await.map_err(|error| Failure {
-            status: if is_refusal(error.error) { 3 } else { 4 },
-            message: match args.count {
-                1 => format!("no job was created: {error}"),
-                count => format!("create {} of {count} failed: {error}", created + 1),
-            },
-        })?;
-        for job in jobs {
-            report.created(job.id())?;
-        }
+/// Creates one job after another and prints each id as soon as it is known; with `--wait`, waits for them meanwhile.
+pub(crate) async fn submit(args: &SubmitArgs, logging: bool) -> Result<u8, Failure> {
+    if let Some(problem) = args.policy.contradiction() {
+        return Err(Failure::usage(problem));
     }
-    Ok(0)
+    let target = Target::named(&args.backend.api)?;
+    let body = target::body(args.body.as_deref())?;
+    let policy = policy(args, &target)?;
+    let (patience, look) = (policy.total_timeout().unwrap_or(Duration::MAX), policy.attempt_timeout());
+    let interrupt = Interrupt::watch()?;
+    let builder = target.client(&args.backend, &[], args.quiet, &interrupt)?.policy(policy);
+    let client = built(builder.max_in_flight(args.waiting.concurrency as usize))?;
+
+    let start = Instant::now();
+    let mut creates = Creates::new(client.clone(), body, args.count);
+    if let Some(most) = args.max_active {
+        creates = creates.with_limit(most as usize, patience);
+    }
+    let all = client.wait_all([]);
+    let view = View::new(args.quiet || !args.wait, logging, all.fleet(), 1.0);
+    let mut waiting = Waiting::new(all, view, Report::new(io::stdout(), args.json)).with_creates(creates);
+    if let Some(directory) = &args.waiting.save_results {
+        waiting = waiting.with_saver(Saver::open(directory, &client, look)?);
+    }
+    if !args.wait {
+        let (told, _) = waiting.only_creating().run(None, &interrupt, |_| ()).await?;
+        tell_of_credentials(told.status, &target);
+        return Ok(told.status);
+    }
+    let (told, report) = waiting.run(args.waiting.overall_timeout, &interrupt, |_| ()).await?;
+    let flags = Flags { backend: &args.backend, policy: &args.policy, waiting: &args.waiting, quiet: args.quiet };
+    conclude(&target, &flags, &told, report, start.elapsed())
+}
+
+/// The policy of waits for jobs that were created just now: nothing has become of them yet.
+fn policy(args: &SubmitArgs, target: &Target) -> Result<Policy, Failure> {
+    let fresh = target.dialect.policy().with_first_look(FirstLook::BySchedule);
+    let flags: &PolicyArgs = &args.policy;
+    flags.apply(fresh).map_err(Failure::usage)
 }

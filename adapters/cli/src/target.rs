@@ -1,50 +1,77 @@
-//! From arguments to a client and jobs: dialects, headers, ids.
+//! From arguments to a client and jobs: dialects, addresses, ids.
 
+use std::fs;
 use std::io::{self, BufRead, Read};
-use std::{env, fs};
 
-use jobwatch::{BackendError, Dialect, JobRef};
+use jobwatch::{Backend, BackendError, Dialect, JobRef};
 use jobwatch_reqwest::{BuildError, Client, ClientBuilder};
 use serde_json::Value;
 
 use crate::args::BackendArgs;
+use crate::credentials;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 
 /// An id is a word; what is longer is a file of something else.
 const LONGEST_ID: usize = 8192;
 
-/// A preset by its name, or a file.
-pub(crate) fn dialect(api: &str) -> Result<Dialect, Failure> {
-    if let Some(dialect) = Dialect::preset(api) {
-        return Ok(dialect);
-    }
-    let looks_like_a_file = api.contains(['/', '\\']) || api.to_lowercase().ends_with(".toml");
-    if !looks_like_a_file {
-        let presets: Vec<_> = Dialect::presets().collect();
-        let presets = presets.join(", ");
-        return Err(Failure::usage(format_args!(
-            "there is no preset {api:?}; there are: {presets}; a dialect file of your own ends in .toml"
-        )));
-    }
-    let text = fs::read_to_string(api).map_err(|error| Failure::usage(format_args!("cannot read {api}: {error}")))?;
-    Dialect::from_toml(&text).map_err(|error| Failure::usage(format_args!("{api}: {error}")))
+/// A dialect, and whether it is one of ours.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) dialect: Dialect,
+    pub(crate) is_preset: bool,
 }
 
-/// A client builder with address and headers.
-pub(crate) fn client(args: &BackendArgs, dialect: Dialect, jobs: &[JobRef]) -> Result<ClientBuilder, Failure> {
-    let mut builder = Client::builder(dialect);
-    if let Some(url) = args.base_url.clone().or_else(|| origin_of_first_url(jobs)) {
-        builder = builder.base_url(url);
-    }
-    for header in &args.headers {
-        for (name, value) in headers(header)? {
-            builder = builder.header(name, value);
+impl Target {
+    /// A preset by its name, or a file.
+    pub(crate) fn named(api: &str) -> Result<Self, Failure> {
+        if let Some(dialect) = Dialect::preset(api) {
+            return Ok(Self { dialect, is_preset: true });
         }
+        let looks_like_a_file = api.contains(['/', '\\']) || api.to_lowercase().ends_with(".toml");
+        if !looks_like_a_file {
+            return Err(no_such_preset(api, "; a dialect file of your own ends in .toml"));
+        }
+        let text =
+            fs::read_to_string(api).map_err(|error| Failure::usage(format_args!("cannot read {api}: {error}")))?;
+        let dialect = Dialect::from_toml(&text).map_err(|error| Failure::usage(format_args!("{api}: {error}")))?;
+        Ok(Self { dialect, is_preset: false })
     }
-    if let Some(bytes) = args.max_body {
-        builder = builder.max_body(bytes);
+
+    /// A client builder with address and headers.
+    pub(crate) fn client(
+        &self,
+        args: &BackendArgs,
+        jobs: &[JobRef],
+        quiet: bool,
+        interrupt: &Interrupt,
+    ) -> Result<ClientBuilder, Failure> {
+        let base_url = args.base_url.clone().or_else(|| origin_of_first_url(jobs));
+        let backend = Backend::new(self.dialect.clone(), base_url.as_deref());
+        let origin = backend.map_err(|error| explain(&BuildError::Backend(error)))?.origin();
+        let credentials = credentials::gather(args, self, &origin, quiet, interrupt)?;
+
+        let mut builder = Client::builder(self.dialect.clone());
+        if let Some(url) = base_url {
+            builder = builder.base_url(url);
+        }
+        for header in credentials.headers {
+            builder = builder.header(header.name, header.value);
+        }
+        if let Some(command) = credentials.renewal {
+            builder = builder.credentials(move || command.run());
+        }
+        if let Some(bytes) = args.max_body {
+            builder = builder.max_body(bytes);
+        }
+        Ok(builder)
     }
-    Ok(builder)
+}
+
+/// Names the presets that there are.
+pub(crate) fn no_such_preset(name: &str, more: &str) -> Failure {
+    let presets: Vec<_> = Dialect::presets().collect();
+    Failure::usage(format_args!("there is no preset {name:?}; there are: {}{more}", presets.join(", ")))
 }
 
 /// Why no client could be built, in terms of flags.
@@ -124,58 +151,9 @@ fn origin_of_first_url(jobs: &[JobRef]) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
-/// `K: V`, or the lines of a file.
-fn headers(argument: &str) -> Result<Vec<(String, String)>, Failure> {
-    match argument.strip_prefix('@') {
-        None => Ok(vec![header(argument, "--header")?]),
-        Some(path) => {
-            let text = fs::read_to_string(path);
-            let text = text.map_err(|error| Failure::usage(format_args!("cannot read {path}: {error}")))?;
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            lines.map(|line| header(line, path)).collect()
-        }
-    }
-}
-
-fn header(line: &str, source: &str) -> Result<(String, String), Failure> {
-    // The line may hold a secret and is not repeated.
-    let Some((name, value)) = line.split_once(':') else {
-        return Err(Failure::usage(format_args!("{source}: write a header as in 'X-Api-Key: secret'")));
-    };
-    Ok((name.trim().to_owned(), expand(value.trim(), name)?))
-}
-
-/// Replaces each `${env:NAME}` by the environment's word.
-fn expand(value: &str, header: &str) -> Result<String, Failure> {
-    let mut expanded = String::new();
-    let mut rest = value;
-    while let Some((before, after)) = rest.split_once("${env:") {
-        let Some((name, after)) = after.split_once('}') else {
-            return Err(Failure::usage(format_args!("header {header}: `${{env:` is not closed by `}}`")));
-        };
-        let word = env::var(name)
-            .map_err(|_| Failure::usage(format_args!("header {header}: the environment has no variable {name}")))?;
-        expanded.push_str(before);
-        expanded.push_str(word.trim());
-        rest = after;
-    }
-    expanded.push_str(rest);
-    Ok(expanded)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn environment_variables_are_expanded_in_headers() {
-        let home = env::var("PATH").unwrap();
-        assert_eq!(expand("Bearer ${env:PATH}!", "k").unwrap(), format!("Bearer {}!", home.trim()));
-        assert_eq!(expand("plain", "k").unwrap(), "plain");
-        let missing = expand("${env:JOBWATCH_NO_SUCH_VARIABLE}", "k").unwrap_err();
-        assert!(missing.message.contains("JOBWATCH_NO_SUCH_VARIABLE"), "{}", missing.message);
-        assert_eq!(expand("${env:PATH", "k").unwrap_err().status, 2);
-    }
 
     #[test]
     fn a_url_tells_where_the_backend_is() {
@@ -200,6 +178,6 @@ mod tests {
 
     #[test]
     fn an_unknown_preset_names_those_there_are() {
-        assert!(dialect("trakcer").unwrap_err().message.contains("tracker"));
+        assert!(Target::named("trakcer").unwrap_err().message.contains("tracker"));
     }
 }

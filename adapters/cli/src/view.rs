@@ -60,6 +60,23 @@ impl View {
         matches!(self, Self::Live(_))
     }
 
+    /// Another job is waited for.
+    pub(crate) fn added(&mut self, handle: JobHandle, fleet: &Fleet) {
+        if let Self::Live(live) = self {
+            live.queue.push_back(handle);
+            live.total.inc_length(1);
+            live.open_lines(fleet);
+        }
+    }
+
+    /// Something to know that is no trouble.
+    pub(crate) fn remark(&self, line: fmt::Arguments<'_>) {
+        match self {
+            Self::Quiet => {}
+            Self::Lines | Self::Live(_) => self.aside(|| note(line)),
+        }
+    }
+
     /// A job is in another state.
     pub(crate) fn changed(&mut self, fleet: &Fleet, handle: JobHandle, state: &str) {
         if let (Self::Lines, Some(job)) = (&self, fleet.job(handle)) {
@@ -175,7 +192,10 @@ impl Live {
 
     /// What a job does just now.
     fn words(&self, progress: &Progress<'_>, now: Timestamp) -> String {
-        let state = one_line(progress.state.unwrap_or("…"));
+        let mut state = one_line(progress.state.unwrap_or("…"));
+        if let Some(how_far) = how_far(progress.fraction, progress.queue_position) {
+            state = format!("{state} {how_far}");
+        }
         let next = if progress.in_flight {
             "asking".to_owned()
         } else {
@@ -194,6 +214,14 @@ impl Live {
     fn seconds(&self, time: Duration) -> f64 {
         time.as_secs_f64() * self.speed
     }
+}
+
+/// How far a job is, in a few words: `45%`, or `3 before it` while it is in line.
+pub(crate) fn how_far(fraction: Option<f64>, queue_position: Option<u64>) -> Option<String> {
+    let percent = fraction.map(|fraction| format!("{:.0}%", (fraction * 100.0).clamp(0.0, 100.0)));
+    let ahead = queue_position.map(|ahead| format!("{ahead} before it"));
+    let words: Vec<_> = percent.into_iter().chain(ahead).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// A line on standard error; where nobody can read it, nothing is lost.

@@ -79,7 +79,7 @@ fn a_request_in_flight_does_not_hold_it_up() {
 
 #[test]
 fn an_interruption_outweighs_refused_credentials() {
-    let backend = Backend::start(|asked| if asked.id() == "refused" { code(401) } else { state("pending") });
+    let backend = Backend::start(|asked| if asked.id() == "refused" { code(403) } else { state("pending") });
     let running = tracker("wait", &backend.url(), &["refused", "late"]).start();
     running.out().wait_for_lines(1);
     running.signal("INT");

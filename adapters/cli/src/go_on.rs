@@ -1,0 +1,93 @@
+//! The command that takes up what was left.
+
+use std::path::Path;
+
+use jobwatch::JobRef;
+
+use crate::args::{BackendArgs, PolicyArgs};
+use crate::report::one_line;
+
+/// Ids named in the command that goes on; with more, a file of ids is of more use.
+const MOST_IDS_TOLD: usize = 20;
+
+/// The command that waits for these jobs, without secrets.
+pub(crate) fn command_to_go_on(
+    backend: &BackendArgs,
+    policy: &PolicyArgs,
+    save_results: Option<&Path>,
+    jobs: &[JobRef],
+) -> String {
+    let mut words = vec!["jobwatch wait --api".to_owned(), quote(&backend.api)];
+    // Without a query, which is never sent and may be a secret.
+    if let Some(url) = backend.base_url.as_ref().and_then(|url| url.split(['?', '#']).next()) {
+        words.push(format!("--base-url {}", quote(url)));
+    }
+    for header in &backend.headers {
+        let header = match header.split_once(':') {
+            Some((name, value)) if !header.starts_with('@') && !is_reference(value) => format!("{name}: …"),
+            _ => header.clone(),
+        };
+        words.push(format!("--header {}", quote(&header)));
+    }
+    // A command may hold a secret anywhere.
+    words.extend(backend.header_command.as_ref().map(|_| "--header-command …".to_owned()));
+    words.extend(policy.words());
+    words.extend(save_results.map(|directory| format!("--save-results {}", quote(&directory.display().to_string()))));
+    if jobs.iter().any(|job| job.id().starts_with('-')) {
+        words.push("--".to_owned());
+    }
+    words.extend(jobs.iter().take(MOST_IDS_TOLD).map(|job| quote(job.id())));
+    if jobs.len() > MOST_IDS_TOLD {
+        words.push(format!("… ({} more ids)", jobs.len() - MOST_IDS_TOLD));
+    }
+    one_line(&words.join(" "))
+}
+
+/// Whether a header's value is one variable of the environment, after a scheme such as `Bearer` at the most; then it
+/// holds no secret.
+fn is_reference(value: &str) -> bool {
+    let value = value.trim();
+    let schemes = ["Bearer ", "Basic ", "Token ", "Key "];
+    let value = schemes.iter().find_map(|scheme| value.strip_prefix(scheme)).unwrap_or(value);
+    let name = value.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.contains(['$', '{', '}']))
+}
+
+/// A word as a shell reads it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_command_to_go_on_holds_no_secret() {
+        let backend = BackendArgs {
+            api: "tracker".to_owned(),
+            base_url: Some("http://127.0.0.1:5000?key=hush".to_owned()),
+            headers: ["X-Api-Key: hush", "A: ${env:KEY}", "B: Bearer ${env:KEY}", "C: ${env:KEY}hush}", "@keys.txt"]
+                .map(str::to_owned)
+                .to_vec(),
+            header_command: Some("echo X-Api-Key: hush".to_owned()),
+            max_body: None,
+        };
+        let jobs = [JobRef::new("it's").unwrap()];
+        let policy = PolicyArgs::with_attempt_timeout(Some(Duration::from_secs(90)));
+        let command = command_to_go_on(&backend, &policy, Some(Path::new("my results")), &jobs);
+        assert_eq!(
+            command,
+            "jobwatch wait --api tracker --base-url http://127.0.0.1:5000 --header 'X-Api-Key: …' \
+             --header 'A: ${env:KEY}' --header 'B: Bearer ${env:KEY}' --header 'C: …' --header @keys.txt \
+             --header-command … --attempt-timeout 1m30s --save-results 'my results' 'it'\\''s'"
+        );
+    }
+}

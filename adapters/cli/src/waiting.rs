@@ -1,0 +1,341 @@
+//! Waiting for jobs, and for those that are created meanwhile: shows, prints and saves what comes, until it is over.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::pin::pin;
+use std::time::Duration;
+
+use jobwatch::{Finished, FleetEvent, JobRef, Outcome, Stats};
+use jobwatch_reqwest::WaitAll;
+
+use crate::creating::{Created, Creates};
+use crate::failure::{ExitStatus, Failure};
+use crate::interrupt::Interrupt;
+use crate::report::{Report, counted, one_line};
+use crate::saving::{Saved, Saver};
+use crate::view::{TICK, View, note};
+
+/// So long the answer to a create is waited for when everything else is to end: it may be a job that is paid for.
+const LAST_CREATE: Duration = Duration::from_secs(5);
+
+/// Why a result was not saved when a signal came.
+const INTERRUPTED: &str = "jobwatch was interrupted";
+
+/// A wait with all that belongs to it.
+pub(crate) struct Waiting<W> {
+    all: WaitAll,
+    view: View,
+    report: Report<W>,
+    creates: Option<Creates>,
+    /// Ids that were created; the same again is no other job.
+    created: HashSet<String>,
+    saver: Option<Saver>,
+    /// The backend's words that were warned of.
+    unknown: HashSet<String>,
+    exit: ExitStatus,
+    /// Jobs whose end is not known.
+    open: usize,
+    unfinished: Vec<JobRef>,
+    purpose: Purpose,
+    /// Nothing more comes of the fleet as it is.
+    drained: bool,
+    stopped: bool,
+    interrupted: bool,
+}
+
+/// What becomes of jobs that are created, and of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Create,
+    Wait,
+    WaitAndSave,
+}
+
+/// What was told, and what is left.
+pub(crate) struct Told {
+    pub(crate) status: u8,
+    pub(crate) unfinished: Vec<JobRef>,
+    /// Creates that were not sent, or that nobody knows the end of.
+    pub(crate) not_created: u32,
+    pub(crate) stats: Stats,
+}
+
+enum News {
+    Fleet(Option<FleetEvent>),
+    Created(Created),
+    Saved(Box<(Finished, Result<Saved, String>)>),
+    Interrupted,
+    Over,
+    CreateTakesTooLong,
+    Tick,
+}
+
+impl<W: Write> Waiting<W> {
+    pub(crate) fn new(all: WaitAll, view: View, report: Report<W>) -> Self {
+        Self {
+            open: all.remaining(),
+            all,
+            view,
+            report,
+            creates: None,
+            created: HashSet::new(),
+            saver: None,
+            unknown: HashSet::new(),
+            exit: ExitStatus::default(),
+            unfinished: Vec::new(),
+            purpose: Purpose::Wait,
+            drained: false,
+            stopped: false,
+            interrupted: false,
+        }
+    }
+
+    /// Creates jobs, too, and waits for them.
+    pub(crate) fn with_creates(self, creates: Creates) -> Self {
+        Self { creates: Some(creates), ..self }
+    }
+
+    /// Does not wait for what it creates.
+    pub(crate) fn only_creating(self) -> Self {
+        Self { purpose: Purpose::Create, ..self }
+    }
+
+    /// Saves results; an outcome is told once its result is there.
+    pub(crate) fn with_saver(self, saver: Saver) -> Self {
+        Self { saver: Some(saver), purpose: Purpose::WaitAndSave, ..self }
+    }
+
+    /// Goes on until all jobs have ended; a signal or the limit stops what is left. Gives what was told, and what prints
+    /// the rest.
+    pub(crate) async fn run(
+        mut self,
+        limit: Option<Duration>,
+        interrupt: &Interrupt,
+        mut keep: impl FnMut(&Finished),
+    ) -> Result<(Told, Report<W>), Failure> {
+        let told = self.go_on(limit, interrupt, &mut keep).await;
+        self.view.close();
+        told?;
+        let not_created = self.creates.as_ref().map_or(0, Creates::left);
+        if not_created > 0 {
+            self.exit.note_status(4);
+        }
+        let told = Told {
+            status: interrupt.status().unwrap_or_else(|| self.exit.code()),
+            unfinished: self.unfinished,
+            not_created,
+            stats: self.all.stats().clone(),
+        };
+        Ok((told, self.report))
+    }
+
+    async fn go_on(
+        &mut self,
+        limit: Option<Duration>,
+        interrupt: &Interrupt,
+        keep: &mut impl FnMut(&Finished),
+    ) -> Result<(), Failure> {
+        let mut over = pin!(after(limit));
+        let mut last_create = pin!(after(None));
+        while self.has_more() {
+            let news = tokio::select! {
+                event = self.all.next_event(), if !self.drained => News::Fleet(event),
+                created = next_created(&mut self.creates) => News::Created(created),
+                saved = next_saved(&mut self.saver) => News::Saved(Box::new(saved)),
+                () = interrupt.came(), if !self.interrupted => News::Interrupted,
+                () = &mut over => News::Over,
+                () = &mut last_create => News::CreateTakesTooLong,
+                () = after(self.view.is_live().then_some(TICK)) => News::Tick,
+            };
+            match news {
+                News::Fleet(event) => self.take(event, keep)?,
+                News::Created(created) => self.take_created(created)?,
+                News::Saved(saved) => self.take_saved(*saved, keep)?,
+                News::Interrupted => {
+                    self.interrupted = true;
+                    self.stop();
+                    last_create.set(after(Some(LAST_CREATE)));
+                    self.stop_saving(keep).await?;
+                }
+                News::Over => {
+                    over.set(after(None));
+                    self.stop();
+                    last_create.set(after(Some(LAST_CREATE)));
+                }
+                News::CreateTakesTooLong => {
+                    last_create.set(after(None));
+                    self.leave_create();
+                }
+                News::Tick => self.view.tick(self.all.fleet(), self.all.now()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins what can be begun, and tells whether there is something to wait for.
+    fn has_more(&mut self) -> bool {
+        // A job of which nobody knows whether it has ended keeps its place.
+        let open = self.open;
+        let creating = self.creates.as_mut().is_some_and(|creates| creates.start(open));
+        let more = !self.drained || creating || self.saver.as_ref().is_some_and(Saver::is_busy);
+        if !more && self.creates.as_ref().is_some_and(Creates::is_busy) {
+            let jobs = counted(open as u64, "job");
+            note(format_args!("jobwatch: --max-active leaves no room beside {jobs} whose end is not known"));
+        }
+        more
+    }
+
+    fn take(&mut self, event: Option<FleetEvent>, keep: &mut impl FnMut(&Finished)) -> Result<(), Failure> {
+        match event {
+            None => self.drained = true,
+            Some(FleetEvent::Changed { handle, state }) => self.view.changed(self.all.fleet(), handle, &state),
+            Some(FleetEvent::UnknownState { state, .. }) => self.warn_of(state),
+            Some(FleetEvent::Finished { handle, finished }) => {
+                self.exit.note(&finished);
+                if finished.outcome.is_jobs_end() {
+                    self.open = self.open.saturating_sub(1);
+                    if let Some(creates) = &mut self.creates {
+                        creates.note_end();
+                    }
+                } else {
+                    self.unfinished.push(finished.job.clone());
+                }
+                self.view.finished(handle, &finished, self.all.fleet());
+                let made = self.purpose == Purpose::WaitAndSave && finished.outcome == Outcome::Succeeded;
+                match &mut self.saver {
+                    Some(saver) if made => saver.save(*finished),
+                    None if made => self.take_saved((*finished, Err(INTERRUPTED.to_owned())), keep)?,
+                    _ => self.tell(&finished, None, keep)?,
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn take_created(&mut self, created: Created) -> Result<(), Failure> {
+        let (jobs, failure) = match created {
+            Created::TryAgain => return Ok(()),
+            Created::NoPlace(message) => {
+                self.view
+                    .remark(format_args!("no place for another job yet, to be tried again: {}", one_line(&message)));
+                return Ok(());
+            }
+            Created::Jobs(jobs) => (jobs, None),
+            Created::Failed(jobs, failure) => (jobs, Some(failure)),
+        };
+        for job in jobs {
+            self.view.aside(|| self.report.created(job.id()))?;
+            if self.purpose != Purpose::Create && self.created.insert(job.id().to_owned()) {
+                let handle = self.all.add(job);
+                self.view.added(handle, self.all.fleet());
+                self.open += 1;
+                self.drained = false;
+            }
+        }
+        if self.stopped {
+            // It is not waited for, but told like the others.
+            self.all.stopper().stop();
+        }
+        if let Some(failure) = failure {
+            self.exit.note_status(failure.status);
+            self.view.aside(|| note(format_args!("jobwatch: {}", failure.message)));
+        }
+        Ok(())
+    }
+
+    fn take_saved(
+        &mut self,
+        (mut finished, saved): (Finished, Result<Saved, String>),
+        keep: &mut impl FnMut(&Finished),
+    ) -> Result<(), Failure> {
+        let detail = match saved {
+            Ok(saved) => {
+                for path in &saved.replaced {
+                    self.view.remark(format_args!("{} was replaced", path.display()));
+                }
+                saved.files.first().map(|first| match saved.files.len() - 1 {
+                    0 => first.display().to_string(),
+                    more => format!("{} and {more} more", first.display()),
+                })
+            }
+            Err(problem) => {
+                let problem = format!("the result was not saved: {problem}");
+                self.exit.note_status(5);
+                let id = one_line(finished.job.id());
+                self.view.aside(|| note(format_args!("jobwatch: {id}: {}", one_line(&problem))));
+                finished.error = Some(problem);
+                None
+            }
+        };
+        self.tell(&finished, detail.as_deref(), keep)
+    }
+
+    fn tell(
+        &mut self,
+        finished: &Finished,
+        detail: Option<&str>,
+        keep: &mut impl FnMut(&Finished),
+    ) -> Result<(), Failure> {
+        self.view.aside(|| self.report.finished(finished, detail))?;
+        keep(finished);
+        Ok(())
+    }
+
+    fn warn_of(&mut self, word: String) {
+        if !self.unknown.contains(&word) {
+            let told = one_line(&word);
+            self.view
+                .remark(format_args!("the state {told:?} is unknown to the dialect; a job in it counts as unfinished"));
+            self.unknown.insert(word);
+        }
+    }
+
+    /// Waits for nothing more and creates nothing more; what is under way may still bring something.
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.all.stopper().stop();
+        if let Some(creates) = &mut self.creates {
+            creates.stop();
+        }
+    }
+
+    async fn stop_saving(&mut self, keep: &mut impl FnMut(&Finished)) -> Result<(), Failure> {
+        if let Some(mut saver) = self.saver.take() {
+            for finished in saver.stop().await {
+                self.take_saved((finished, Err(INTERRUPTED.to_owned())), keep)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_create(&mut self) {
+        if self.creates.as_mut().is_some_and(Creates::abandon) {
+            self.exit.note_status(4);
+            self.view
+                .aside(|| note(format_args!("jobwatch: a create was not answered in time and may have made a job")));
+        }
+    }
+}
+
+async fn next_created(creates: &mut Option<Creates>) -> Created {
+    match creates {
+        Some(creates) => creates.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_saved(saver: &mut Option<Saver>) -> (Finished, Result<Saved, String>) {
+    match saver {
+        Some(saver) => saver.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Comes after this time, or never.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
