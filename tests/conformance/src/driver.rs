@@ -1,13 +1,18 @@
 //! What the suite wants of a driver.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::io::Write;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use jobwatch::{DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, JobRef, JobSnapshot, Policy, Stats, Status, SubmitError};
+use jobwatch::{
+    CancelError, Cancellation, Credentials, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, FleetEvent, JobRef, JobSnapshot,
+    Policy, Stats, Status, SubmitError, TransportError,
+};
 use serde_json::Value;
 
 use crate::{Server, kiln};
@@ -31,6 +36,10 @@ pub struct Setup {
     pub base_url: String,
     /// Headers for every request.
     pub headers: Vec<(String, String)>,
+    /// Origins beside the server's own that may be asked.
+    pub allowed_origins: Vec<String>,
+    /// Where new credentials come from.
+    pub provider: Option<Provider>,
     /// How patiently to ask.
     pub policy: Policy,
     /// The most requests in flight at once.
@@ -38,6 +47,12 @@ pub struct Setup {
     /// The largest body; `None` leaves the dialect's.
     pub max_body: Option<u64>,
 }
+
+/// A source of credentials: headers, or why there are none.
+#[derive(Clone)]
+pub struct Provider(Arc<Renew>);
+
+type Renew = dyn Fn() -> Result<Vec<(String, String)>, String> + Send + Sync;
 
 /// A client of the driver under test: the face that all drivers have in common, with `async` blocked on.
 pub trait Client: Debug {
@@ -53,6 +68,19 @@ pub trait Client: Debug {
     /// One look at each job.
     fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status>;
 
+    /// Asks the backend to cancel a job.
+    ///
+    /// # Errors
+    /// As the driver says.
+    #[allow(clippy::result_large_err)] // as the drivers have it
+    fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError>;
+
+    /// Fetches what is at an address that was told as a result.
+    ///
+    /// # Errors
+    /// As the driver says.
+    fn download(&self, url: &str, sink: &mut dyn Write, timeout: Duration) -> Result<u64, TransportError>;
+
     /// Waits for a job.
     fn wait(&self, job: &JobRef) -> Finished;
 
@@ -64,6 +92,9 @@ pub trait Client: Debug {
 
     /// Waits for many jobs, tells each end at once, and drops the wait when it is told not to go on.
     fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished>;
+
+    /// Waits for many jobs, to the last, and tells all news of them.
+    fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent>;
 
     /// Waits for many jobs until the first has ended; then takes snapshots of the others and drops the wait.
     fn wait_for_first(&self, jobs: Vec<JobRef>) -> (Finished, Vec<JobSnapshot>);
@@ -87,6 +118,8 @@ impl Setup {
             dialect: kiln::dialect(),
             base_url: base_url.into(),
             headers: vec![("x-api-key".to_owned(), kiln::KEY.to_owned())],
+            allowed_origins: Vec::new(),
+            provider: None,
             policy: kiln::hurried().build().expect("the stories' policy is sound"),
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             max_body: None,
@@ -96,6 +129,17 @@ impl Setup {
     /// Another dialect.
     pub fn dialect(self, dialect: Dialect) -> Self {
         Self { dialect, ..self }
+    }
+
+    /// Another origin that may be asked.
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.allowed_origins.push(origin.into());
+        self
+    }
+
+    /// Where new credentials come from.
+    pub fn credentials(self, provider: Provider) -> Self {
+        Self { provider: Some(provider), ..self }
     }
 
     /// Another policy.
@@ -111,6 +155,25 @@ impl Setup {
     /// At most so many bytes of a body.
     pub fn max_body(self, bytes: u64) -> Self {
         Self { max_body: Some(bytes), ..self }
+    }
+}
+
+impl Provider {
+    /// A source that gives what this function returns.
+    pub fn new(renew: impl Fn() -> Result<Vec<(String, String)>, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(renew))
+    }
+}
+
+impl Credentials for Provider {
+    fn renew(&self) -> Result<Vec<(String, String)>, String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").finish_non_exhaustive()
     }
 }
 

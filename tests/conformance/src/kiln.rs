@@ -28,16 +28,22 @@ const DIALECT: &str = r#"
 
 /// The kiln, where a create may be sent only once.
 pub(crate) fn dialect() -> Dialect {
-    parse(r#"create.path = "/firings""#)
+    dialect_with(r#"create.path = "/firings""#)
 }
 
 /// The kiln, where a create can be repeated under a key.
 pub(crate) fn dialect_with_idempotency() -> Dialect {
-    parse(r#"create = { path = "/firings", idempotency_header = "idempotency-key" }"#)
+    dialect_with(r#"create = { path = "/firings", idempotency_header = "idempotency-key" }"#)
 }
 
-fn parse(create: &str) -> Dialect {
-    Dialect::from_toml(&format!("{create}\n{DIALECT}")).expect("the kiln's dialect is well-formed")
+/// The kiln, with these keys too.
+pub(crate) fn dialect_with(keys: &str) -> Dialect {
+    Dialect::from_toml(&format!("{keys}\n{DIALECT}")).expect("the kiln's dialect is well-formed")
+}
+
+/// The preset of this name.
+pub(crate) fn preset(name: &str) -> Dialect {
+    Dialect::preset(name).expect("the story's preset is there")
 }
 
 /// Gaps of 10 to 50 ms, and patience enough for any machine.

@@ -28,11 +28,12 @@
 mod answer;
 mod driver;
 mod kiln;
+mod logbook;
 mod server;
 pub mod stories;
 
 pub use answer::Answer;
-pub use driver::{Client, Driver, HANG_GUARD, Setup, tell};
+pub use driver::{Client, Driver, HANG_GUARD, Provider, Setup, tell};
 pub use server::{Log, Request, Server};
 
 /// The README's code, compiled.

@@ -66,11 +66,20 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     scripts: HashMap<String, Script>,
+    lock: Option<Lock>,
     log: Log,
     waiting: usize,
     open: HashMap<usize, TcpStream>,
     released: bool,
     stopping: bool,
+}
+
+/// What a request must carry, or else is answered.
+#[derive(Debug)]
+struct Lock {
+    header: String,
+    value: String,
+    refusal: Answer,
 }
 
 #[derive(Debug)]
@@ -97,6 +106,13 @@ impl Server {
         let answers: Vec<_> = answers.into_iter().collect();
         assert!(!answers.is_empty(), "a script has at least one answer");
         self.shared.lock().scripts.insert(target.into(), Script { answers, given: 0 });
+    }
+
+    /// From now on, gives this answer to every request whose header of this name has another value, or none; the scripts
+    /// do not move on for it.
+    pub fn lock(&self, header: &str, value: &str, refusal: Answer) {
+        let (header, value) = (header.to_owned(), value.to_owned());
+        self.shared.lock().lock = Some(Lock { header, value, refusal });
     }
 
     /// The base URL, as in `http://127.0.0.1:34567`.
@@ -213,13 +229,16 @@ impl Shared {
     /// Notes a request and finds its answer.
     fn take(&self, request: Request) -> (usize, Answer) {
         let mut state = self.lock();
-        let answer = match state.scripts.get_mut(&request.target) {
-            Some(script) => {
+        let locked = state.lock.as_ref().filter(|lock| request.header(&lock.header) != Some(&lock.value));
+        let refusal = locked.map(|lock| lock.refusal.clone());
+        let answer = match (refusal, state.scripts.get_mut(&request.target)) {
+            (Some(refusal), _) => refusal,
+            (None, Some(script)) => {
                 let number = script.given.min(script.answers.len() - 1);
                 script.given += 1;
                 script.answers[number].clone()
             }
-            None => Answer::status(400).body(format!("the story has no answer to {}", request.target)),
+            (None, None) => Answer::status(400).body(format!("the story has no answer to {}", request.target)),
         };
         state.log.requests.push(request);
         state.waiting += 1;

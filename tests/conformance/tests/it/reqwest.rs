@@ -1,9 +1,13 @@
 //! The asynchronous driver, blocked on in a runtime of one thread, so that nothing goes on behind its back.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
-use jobwatch::{Finished, JobRef, JobSnapshot, Stats, Status, SubmitError};
+use jobwatch::{
+    CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
+};
 use jobwatch_conformance::{Client, Driver, Setup, conformance};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -27,6 +31,12 @@ impl Driver for Reqwest {
         for (name, value) in setup.headers {
             builder = builder.header(name, value);
         }
+        for origin in setup.allowed_origins {
+            builder = builder.allow_origin(origin);
+        }
+        if let Some(provider) = setup.provider {
+            builder = builder.credentials(provider);
+        }
         if let Some(bytes) = setup.max_body {
             builder = builder.max_body(bytes);
         }
@@ -47,6 +57,14 @@ impl Client for ReqwestClient {
 
     fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
         self.runtime.block_on(self.client.statuses(jobs))
+    }
+
+    fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError> {
+        self.runtime.block_on(self.client.cancel(job))
+    }
+
+    fn download(&self, url: &str, sink: &mut dyn Write, timeout: Duration) -> Result<u64, TransportError> {
+        self.runtime.block_on(self.client.download(url, sink, timeout))
     }
 
     fn wait(&self, job: &JobRef) -> Finished {
@@ -85,6 +103,17 @@ impl Client for ReqwestClient {
                 if !goes_on {
                     break;
                 }
+            }
+            told
+        })
+    }
+
+    fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent> {
+        self.runtime.block_on(async {
+            let mut all = self.client.wait_all(jobs);
+            let mut told = Vec::new();
+            while let Some(event) = all.next_event().await {
+                told.push(event);
             }
             told
         })

@@ -1,9 +1,14 @@
 //! The blocking driver.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::iter;
 use std::thread;
+use std::time::Duration;
 
-use jobwatch::{Finished, JobRef, JobSnapshot, Stats, Status, SubmitError};
+use jobwatch::{
+    CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
+};
 use jobwatch_conformance::{Client, Driver, Setup, conformance};
 use serde_json::Value;
 
@@ -23,6 +28,12 @@ impl Driver for Ureq {
         for (name, value) in setup.headers {
             builder = builder.header(name, value);
         }
+        for origin in setup.allowed_origins {
+            builder = builder.allow_origin(origin);
+        }
+        if let Some(provider) = setup.provider {
+            builder = builder.credentials(provider);
+        }
         if let Some(bytes) = setup.max_body {
             builder = builder.max_body(bytes);
         }
@@ -41,6 +52,14 @@ impl Client for UreqClient {
 
     fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
         self.0.statuses(jobs)
+    }
+
+    fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError> {
+        self.0.cancel(job)
+    }
+
+    fn download(&self, url: &str, sink: &mut dyn Write, timeout: Duration) -> Result<u64, TransportError> {
+        self.0.download(url, sink, timeout)
     }
 
     fn wait(&self, job: &JobRef) -> Finished {
@@ -73,6 +92,11 @@ impl Client for UreqClient {
             }
         }
         told
+    }
+
+    fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent> {
+        let mut all = self.0.wait_all(jobs);
+        iter::from_fn(|| all.next_event()).collect()
     }
 
     fn wait_for_first(&self, jobs: Vec<JobRef>) -> (Finished, Vec<JobSnapshot>) {
