@@ -137,7 +137,10 @@ pub use {
     dialect::{Dialect, DialectError, HintSource, Reading, Rule},
     download::{Download, DownloadStep},
     finished::{Finished, TransportError},
-    fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
+    fleet::{
+        ClassId, DEFAULT_MAX_IN_FLIGHT, Distinct, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RateError, RateLimit,
+        RequestId,
+    },
     snapshot::JobSnapshot,
     stats::{Outcomes, Stats, Times},
     status::Status,
