@@ -123,6 +123,12 @@ impl Dialect {
             }
             _ if !is_success(context.status) => ResultAnswer::Missing(Box::new(context.read(None))),
             _ => {
+                // A result need not be wrapped.
+                if let Some(failed) = context.read_envelope(context.hint().map(|(hint, _)| hint))
+                    && !matches!(failed.observation, Observation::Transient { error: LookError::Malformed, .. })
+                {
+                    return ResultAnswer::Missing(Box::new(failed));
+                }
                 let rules = &self.description().result;
                 ResultAnswer::Found(match &context.body {
                     Some(body) if rules.pointers.is_empty() => Some(body.clone()),
@@ -314,13 +320,10 @@ impl<'a> Context<'a> {
     /// 202: running, unless the body holds a terminal word.
     fn read_accepted(&self, hint: Option<Hint>) -> Reading {
         let told = self.read_state(hint);
-        match told.rule {
-            Rule::MissingState | Rule::Malformed => Reading::of(Observation::Running { hint }, Rule::Status),
-            _ if matches!(told.observation, Observation::Transient { .. }) => {
-                Reading::of(Observation::Running { hint }, Rule::Status)
-            }
-            _ => told,
+        if told.state.is_none() || matches!(told.observation, Observation::Transient { .. }) {
+            return Reading::of(Observation::Running { hint }, Rule::Status);
         }
+        told
     }
 
     /// What a class says, once it is corrected.
@@ -373,8 +376,13 @@ impl<'a> Context<'a> {
     fn progress(&self) -> Option<f64> {
         let rules = &self.description.progress;
         let text = rules.place.text(self.body.as_ref(), self.headers)?;
-        let part: f64 = text.trim().trim_end_matches('%').parse().ok()?;
-        Some(part / rules.of).filter(|share| share.is_finite()).map(|share| share.clamp(0.0, 1.0))
+        // A percentage counts up to a hundred, whatever the numbers do.
+        let (part, of) = match text.trim().strip_suffix('%') {
+            Some(percent) => (percent.trim_end(), 100.0),
+            None => (text.trim(), rules.of),
+        };
+        let share = part.parse::<f64>().ok()? / of;
+        share.is_finite().then(|| share.clamp(0.0, 1.0))
     }
 
     pub(super) fn hint(&self) -> Option<(Hint, HintSource)> {

@@ -8,13 +8,14 @@ use crate::Timestamp;
 /// Unix seconds reach this in the year 33658: what is greater counts milliseconds.
 const FIRST_MILLISECONDS: f64 = 1e12;
 
-/// The instant that a value tells; `None` of what is none, or before 1970.
+/// The instant that a value tells; `None` of what is none, or before 1970. Zero is how some write that there is none.
 pub(super) fn parse_instant(value: &Value) -> Option<Timestamp> {
-    match value {
+    let instant = match value {
         Value::String(text) => parse_text(text.trim()),
         Value::Number(number) => parse_number(&number.to_string()),
         _ => None,
-    }
+    };
+    instant.filter(|instant| *instant > Timestamp::UNIX_EPOCH)
 }
 
 fn parse_text(text: &str) -> Option<Timestamp> {
@@ -59,7 +60,9 @@ mod tests {
 
     #[test]
     fn what_is_no_instant() {
-        for value in [json!(-1), json!("soon"), json!(""), json!(true), json!({}), json!("1969-12-31T23:59:59Z")] {
+        for value in
+            [json!(0), json!(-1), json!("soon"), json!(""), json!(true), json!({}), json!("1969-12-31T23:59:59Z")]
+        {
             assert_eq!(parse_instant(&value), None, "{value}");
         }
     }

@@ -26,6 +26,9 @@ const PATH: &AsciiSet = &ID
     .remove(b';')
     .remove(b'=');
 
+/// In a query only a slash stays, since the others may begin another parameter.
+const QUERY: &AsciiSet = &ID.remove(b'/');
+
 /// A path with one id in it.
 #[derive(Debug)]
 pub(crate) struct Template {
@@ -56,7 +59,7 @@ impl Template {
             if id.split('/').any(|segment| matches!(segment, "." | "..")) {
                 return Err(LookError::BadUrl);
             }
-            utf8_percent_encode(id, PATH)
+            utf8_percent_encode(id, if self.before.contains('?') { QUERY } else { PATH })
         } else {
             utf8_percent_encode(id, ID)
         };
@@ -81,6 +84,7 @@ mod tests {
             ("/v1/{+id}", "projects/p/operations/7", "/v1/projects/p/operations/7"),
             ("/v1/{+id}:cancel", "operations/a:b", "/v1/operations/a:b:cancel"),
             ("/v1/{+id}", "a?b#c\\d%2e%2e", "/v1/a%3Fb%23c%5Cd%252e%252e"),
+            ("/v1?job={+id}", "a/b&c=d", "/v1?job=a/b%26c%3Dd"),
         ];
         for (template, id, path) in rows {
             assert_eq!(expand(template, id).as_deref(), Ok(path));

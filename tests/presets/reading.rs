@@ -96,22 +96,31 @@ type Times = (&'static str, &'static str, [Option<i64>; 3]);
 #[test]
 fn when_a_job_was_created_started_and_ended() {
     // START is 2023-11-14T22:13:20Z.
-    let rows: [Times; 8] = [
+    let rows: [Times; 12] = [
         ("heygen-v3", r#"{"data":{"status":"running","created_at":1699999990}}"#, [Some(-10), None, None]),
         (
             "azure",
             r#"{"status":"Succeeded","startTime":"2023-11-14T22:13:00Z","endTime":"2023-11-14T22:13:19.0000000Z"}"#,
             [None, Some(-20), Some(-1)],
         ),
+        ("azure", r#"{"status":"running","createdDateTime":"2023-11-14T22:13:10Z"}"#, [Some(-10), None, None]),
+        ("azure", r#"{"status":"running","createdDateTimeUtc":"2023-11-14T22:13:10Z"}"#, [Some(-10), None, None]),
+        ("luma", r#"{"state":"dreaming","created_at":"2023-11-14T22:13:10.000Z"}"#, [Some(-10), None, None]),
+        (
+            "elevenlabs-dubbing",
+            r#"{"status":"dubbing","created_at":"2023-11-14T22:13:10+00:00"}"#,
+            [Some(-10), None, None],
+        ),
         (
             "google-lro",
-            r#"{"done":true,"metadata":{"createTime":"2023-11-14T22:13:10Z","endTime":"2023-11-14T22:13:20Z"}}"#,
-            [Some(-10), None, Some(0)],
+            r#"{"done":true,"metadata":{"createTime":"2023-11-14T22:13:10Z","startTime":"2023-11-14T22:13:12Z",
+                "endTime":"2023-11-14T22:13:20Z"}}"#,
+            [Some(-10), Some(-8), Some(0)],
         ),
         (
             "openai",
-            r#"{"status":"completed","created_at":1699999900,"completed_at":1700000000}"#,
-            [Some(-100), None, Some(0)],
+            r#"{"status":"completed","created_at":1699999900,"in_progress_at":1699999910,"completed_at":1700000000}"#,
+            [Some(-100), Some(-90), Some(0)],
         ),
         (
             "replicate",

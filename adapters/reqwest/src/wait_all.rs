@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use http::{Request, Response};
 use jobwatch::{
-    Backend, Finished, Fleet, FleetAction, FleetEvent, JobRef, JobSnapshot, Policy, RequestId, SnapshotError, Stats,
-    Timestamp, TransportError,
+    Backend, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
+    SnapshotError, Stats, Timestamp, TransportError,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -109,6 +109,15 @@ impl WaitAll {
     /// A handle that stops this wait from another task, thread or a signal handler's task.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// Waits for another job, too; after the end has been told there is something to poll for again. A wait that was
+    /// stopped before does not stop this one.
+    ///
+    /// An id that is waited for already is waited for and told twice.
+    pub fn add(&mut self, job: JobRef) -> JobHandle {
+        let now = self.now();
+        self.fleet.insert(job, now)
     }
 
     /// The next outcome, in order of completion. `None` when every job has ended.

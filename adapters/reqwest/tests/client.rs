@@ -71,6 +71,27 @@ async fn no_jobs_are_an_end_at_once() {
 }
 
 #[tokio::test]
+async fn a_wait_takes_more_jobs_before_and_after_its_end() {
+    let simulator = quick().start().unwrap();
+    let client = client(&simulator);
+    let jobs = create(&client, 3).await;
+    let mut all = client.wait_all([]);
+    assert!(all.next().await.is_none());
+    for some in [&jobs[..2], &jobs[2..]] {
+        for job in some {
+            let handle = all.add(job.clone());
+            assert_eq!(all.fleet().job(handle), Some(job));
+        }
+        for _ in some {
+            let finished = all.next().await.unwrap();
+            assert!(some.contains(&finished.job) && finished.outcome == Outcome::Succeeded, "{finished:?}");
+        }
+        assert!(all.next().await.is_none());
+    }
+    assert_eq!(all.stats().outcomes.total(), 3);
+}
+
+#[tokio::test]
 async fn an_id_that_is_given_twice_is_told_once() {
     let simulator = quick().start().unwrap();
     let client = client(&simulator);

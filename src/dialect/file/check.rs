@@ -50,6 +50,12 @@ impl File {
             let problem = "say where the answer to a create has the id, or leave out `poll.path`";
             return wrong("job.id", problem);
         }
+        let in_progress = self.create.as_ref().is_some_and(|create| !create.in_progress.is_empty());
+        for (key, given) in [("error.quota", !self.error.quota.is_empty()), ("create.in_progress", in_progress)] {
+            if given && self.error.code.is_none() {
+                return wrong(key, "say where an answer has its error code: give `error.code` beside it");
+            }
+        }
         let freshness = duration("freshness", self.freshness)?.unwrap_or_default();
         let (hint_header, hint_pointer) = self.hints.check()?;
         let (credential_headers, key, allowed_origins) = self.trust.check()?;
@@ -105,11 +111,11 @@ impl CreateSection {
                 return wrong(key, "without `create.idempotency_header` no create is ever repeated");
             }
         }
-        let body = self.body.map(|table| match serde_json::to_value(table) {
-            Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) => Ok(Map::new()),
-            Err(error) => wrong("create.body", error),
-        });
+        let field = |(name, value): (String, toml::Value)| {
+            let value = json(&format!("create.body.{name}"), value)?;
+            Ok((name, value))
+        };
+        let body = self.body.map(|table| table.into_iter().map(field).collect::<Checked<Map<_, _>>>());
         Ok(Create {
             method: method("create.method", self.method, Method::POST)?,
             path: self.path,
@@ -160,7 +166,8 @@ impl StateSection {
     fn check(self) -> Checked<StateRules> {
         let mut statuses = Vec::new();
         for (status, class) in &self.status {
-            let Some(code) = status.parse().ok().filter(|code| (100..600).contains(code)) else {
+            let is_code = |code: &u16| (100..600).contains(code) && code.to_string() == *status;
+            let Some(code) = status.parse().ok().filter(is_code) else {
                 return wrong("state.status", format!("`{status}` is no HTTP status"));
             };
             statuses.push((code, *class));
@@ -467,9 +474,28 @@ fn headers(key: &str, table: BTreeMap<String, String>) -> Checked<HeaderMap> {
     for (name, text) in table {
         let key = format!("{key}.{name}");
         let value = HeaderValue::from_str(&text).or_else(|_| wrong(&key, "this value cannot stand in a header"))?;
-        headers.insert(header(&key, &name)?, value);
+        if headers.insert(header(&key, &name)?, value).is_some() {
+            return wrong(&key, "this header is given twice; letter case does not distinguish headers");
+        }
     }
     Ok(headers)
+}
+
+/// The same in JSON, which has no dates, and no numbers that are none.
+fn json(key: &str, value: toml::Value) -> Checked<Value> {
+    Ok(match value {
+        toml::Value::Datetime(_) => return wrong(key, "JSON has no dates: write it as a string"),
+        toml::Value::Float(number) if !number.is_finite() => return wrong(key, "JSON has no such number"),
+        toml::Value::Array(values) => values.into_iter().map(|value| json(key, value)).collect::<Checked<_>>()?,
+        toml::Value::Table(table) => {
+            let field = |(name, value)| Ok((name, json(key, value)?));
+            Value::Object(table.into_iter().map(field).collect::<Checked<_>>()?)
+        }
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(flag) => flag.into(),
+    })
 }
 
 fn duration(key: &str, text: Option<String>) -> Checked<Option<Duration>> {
