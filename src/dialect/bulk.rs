@@ -71,9 +71,7 @@ impl Bulk {
             Some(JobClass::Failed) => Observation::Failed,
             Some(JobClass::Cancelled) => Observation::Cancelled,
             Some(JobClass::Lost) => Observation::Lost { definite: false },
-            None if self.words.refuse_unknown => {
-                Observation::Transient { error: LookError::UnknownState, hint }
-            }
+            None if self.words.refuse_unknown => Observation::Transient { error: LookError::UnknownState, hint },
             Some(JobClass::Running) | None => Observation::Running { hint },
         };
         let mut reading = Reading::of(observation, if class.is_some() { Rule::Word } else { Rule::UnknownWord });

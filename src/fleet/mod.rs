@@ -6,6 +6,7 @@
 //! filled with those whose own looks come soonest: each of them puts the next request off.
 
 mod batch;
+mod feed;
 mod lane;
 mod rate;
 mod requests;
@@ -15,8 +16,7 @@ mod timers;
 mod words;
 
 use std::boxed::Box;
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::collections::VecDeque;
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -28,6 +28,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::finished::TransportError;
 use crate::job::{Job, Terms};
 use crate::{Backend, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
+pub use feed::{Distinct, Feed};
 use lane::Lane;
 pub(crate) use rate::Pace;
 pub use rate::{RateError, RateLimit};
@@ -370,15 +371,20 @@ impl Fleet {
         }
     }
 
+    /// Every request under way was dropped: nothing will come of them. Their jobs ask again when their attempts expire.
+    pub fn forget_requests(&mut self) {
+        while let Some(lane) = self.requests.forget() {
+            self.lanes[usize::from(lane)].note_ended();
+        }
+    }
+
     /// The next piece of news, if any.
     pub fn next_event(&mut self) -> Option<FleetEvent> {
         Some(match self.news.pop_front()? {
             News::Changed { handle, state, unknown: true } => {
                 FleetEvent::UnknownState { handle, state: state.to_string() }
             }
-            News::Changed { handle, state, unknown: false } => {
-                FleetEvent::Changed { handle, state: state.to_string() }
-            }
+            News::Changed { handle, state, unknown: false } => FleetEvent::Changed { handle, state: state.to_string() },
             News::Finished(slot) => {
                 let handle = self.slab.handle(slot);
                 let job = self.slab.remove(slot)?;
@@ -455,21 +461,6 @@ impl Fleet {
     fn count(&mut self, lane: u8, count: impl Fn(&mut Stats)) {
         count(&mut self.stats);
         count(&mut self.lanes[usize::from(lane)].stats);
-    }
-}
-
-/// Finds out ids that come twice, by 128 bits of each: that two different ones agree in all of them does not happen.
-#[derive(Debug, Default)]
-pub struct Distinct {
-    known: HashSet<u128>,
-}
-
-impl Distinct {
-    /// Whether this id comes for the first time.
-    pub fn is_new(&mut self, id: &str) -> bool {
-        let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        let (low, high) = (hasher.hash_one(id), hasher.hash_one((id, "again")));
-        self.known.insert(u128::from(high) << 64 | u128::from(low))
     }
 }
 

@@ -88,6 +88,16 @@ impl Requests {
         }
     }
 
+    /// Ends any request, and tells its lane.
+    pub(super) fn forget(&mut self) -> Option<u8> {
+        loop {
+            let Reverse((_, slot, generation)) = self.expiries.pop()?;
+            if let Some(under) = self.end(slot, generation) {
+                return Some(under.lane);
+            }
+        }
+    }
+
     /// When the next place is free at the latest.
     pub(super) fn next_expiry(&mut self) -> Option<Timestamp> {
         while let Some(Reverse((at, slot, generation))) = self.expiries.peek() {

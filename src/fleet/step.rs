@@ -286,7 +286,14 @@ impl Fleet {
     }
 
     /// Takes the news that a request for one job brings no answer.
-    pub(super) fn take_error(&mut self, lane: u8, handle: JobHandle, hop: HopId, now: Timestamp, error: &TransportError) {
+    pub(super) fn take_error(
+        &mut self,
+        lane: u8,
+        handle: JobHandle,
+        hop: HopId,
+        now: Timestamp,
+        error: &TransportError,
+    ) {
         let Some(slot) = self.waiting(handle) else { return };
         let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
         let terms = terms(&backend, &policy, self.renewal);

@@ -88,7 +88,13 @@ impl Job {
     }
 
     /// Notes what an answer tells beside the state.
-    pub(super) fn note_extra<B>(&mut self, backend: &Backend, now: Timestamp, response: &Response<B>, reading: &mut Reading) {
+    pub(super) fn note_extra<B>(
+        &mut self,
+        backend: &Backend,
+        now: Timestamp,
+        response: &Response<B>,
+        reading: &mut Reading,
+    ) {
         let here = |at: Option<Timestamp>| at.map(|at| by_our_clock(at, response, now));
         if let Some(created) = here(reading.created_at) {
             self.poller.note_born(created);
