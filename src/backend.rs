@@ -1,15 +1,18 @@
 //! A dialect bound to an address and credentials: builds requests, and decides where they may go.
 
 use core::fmt;
+use core::num::NonZeroU64;
+use std::boxed::Box;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::dialect::{Ask, extend_missing};
+use crate::dialect::{Ask, ID, extend_missing};
 use crate::{Dialect, LookError, Timestamp};
 
 /// One backend: a dialect, the address where it is spoken, and the headers that go with each request.
@@ -112,6 +115,17 @@ impl Backend {
         &self.base
     }
 
+    /// Whether the backend may point at other origins than its own.
+    pub(crate) fn has_other_origins(&self) -> bool {
+        !self.allowed.is_empty()
+    }
+
+    /// Whether this origin, as in `https://api.example.com`, gets the headers.
+    pub(crate) fn is_allowed(&self, origin: &str) -> bool {
+        let mut known = core::iter::once(self.base.origin()).chain(self.allowed.iter().cloned());
+        known.any(|known| known.ascii_serialization() == origin)
+    }
+
     /// How often the credentials were renewed.
     pub(crate) fn renewals(&self) -> u32 {
         self.renewals
@@ -165,9 +179,31 @@ impl Backend {
         self.ask(&cancel.ask, &url)
     }
 
+    /// The request that asks for all of these ids, or for the page of its answer that this token names.
+    pub(crate) fn bulk_request<'i>(
+        &self,
+        ids: impl IntoIterator<Item = &'i str>,
+        page: Option<&str>,
+    ) -> Result<Request<Vec<u8>>, LookError> {
+        let bulk = self.dialect.bulk().ok_or(LookError::BadUrl)?;
+        let mut path = bulk.path.0.clone();
+        for (number, id) in ids.into_iter().enumerate() {
+            if number > 0 {
+                path.push_str(&bulk.separator);
+            }
+            path.extend(utf8_percent_encode(id, ID));
+        }
+        path.push_str(&bulk.path.1);
+        let mut url = self.below_base(&path);
+        if let (Some((_, parameter)), Some(token)) = (&bulk.next, page) {
+            url.query_pairs_mut().append_pair(parameter, token);
+        }
+        self.request(Method::GET, &url, Vec::new(), &self.dialect.description().poll.headers)
+    }
+
     /// Where a job is asked for.
     pub(crate) fn poll_url(&self, job: &JobRef) -> Result<Url, LookError> {
-        if let Some(url) = &job.poll_url {
+        if let Some(url) = job.poll_url() {
             return self.trusted(&self.base, url);
         }
         let template = self.dialect.description().poll.path.as_ref().ok_or(LookError::BadUrl)?;
@@ -293,26 +329,37 @@ impl core::error::Error for BackendError {}
 
 /// Names one job of one backend: by an id, or by the address where it is asked for.
 #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "StoredJobRef")]
+#[serde(try_from = "StoredJobRef", into = "StoredJobRef")]
 pub struct JobRef {
-    id: String,
-    poll_url: Option<String>,
-    created_at: Option<Timestamp>,
+    id: Box<str>,
+    /// Rare, and therefore a pointer to a pointer: a million of these are kept.
+    #[allow(clippy::box_collection)]
+    poll_url: Option<Box<String>>,
+    /// Nanoseconds since the Unix epoch.
+    created_at: Option<NonZeroU64>,
 }
 
-/// A [`JobRef`] that was read from somewhere and is not checked yet.
-#[derive(serde::Deserialize)]
+/// A [`JobRef`] as it is written; one that was read from somewhere is not checked yet.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct StoredJobRef {
     id: String,
     poll_url: Option<String>,
     created_at: Option<Timestamp>,
 }
 
+impl From<JobRef> for StoredJobRef {
+    fn from(job: JobRef) -> Self {
+        let created_at = job.creation();
+        Self { id: job.id.into(), poll_url: job.poll_url.map(|url| *url), created_at }
+    }
+}
+
 impl TryFrom<StoredJobRef> for JobRef {
     type Error = IdError;
 
     fn try_from(stored: StoredJobRef) -> Result<Self, IdError> {
-        Ok(Self { poll_url: stored.poll_url, created_at: stored.created_at, ..Self::new(stored.id)? })
+        let job = Self { poll_url: stored.poll_url.map(Box::new), ..Self::new(stored.id)? };
+        Ok(stored.created_at.into_iter().fold(job, Self::created_at))
     }
 }
 
@@ -327,27 +374,32 @@ impl JobRef {
             return Err(IdError(id));
         }
         let is_url = ["http://", "https://"].iter().any(|scheme| id.starts_with(scheme));
-        let poll_url = is_url.then(|| id.clone());
-        Ok(Self { id, poll_url, created_at: None })
+        let poll_url = is_url.then(|| Box::new(id.clone()));
+        Ok(Self { id: id.into_boxed_str(), poll_url, created_at: None })
     }
 
     /// The job was created by us at this instant: a 404 shortly afterwards means "not yet visible".
     #[must_use]
     pub fn created_at(mut self, at: Timestamp) -> Self {
-        self.created_at = Some(at);
+        self.created_at = NonZeroU64::new(at.as_nanos());
         self
     }
 
     /// The job is asked for at this address and not by the dialect's path.
     #[must_use]
     pub(crate) fn asked_for_at(mut self, url: &Url) -> Self {
-        self.poll_url = Some(url.to_string());
+        self.poll_url = Some(Box::new(url.to_string()));
         self
+    }
+
+    /// The address where it is asked for, where that is not the dialect's path.
+    pub(crate) fn poll_url(&self) -> Option<&str> {
+        self.poll_url.as_ref().map(|url| url.as_str())
     }
 
     /// Its address is all that is known of it.
     pub(crate) fn is_named_by_url(&self) -> bool {
-        self.poll_url.as_ref() == Some(&self.id)
+        self.poll_url() == Some(&self.id)
     }
 
     /// The job's id; a poll URL stands for itself.
@@ -356,13 +408,13 @@ impl JobRef {
     }
 
     pub(crate) fn creation(&self) -> Option<Timestamp> {
-        self.created_at
+        self.created_at.map(|at| Timestamp::from_nanos(at.get()))
     }
 }
 
 impl fmt::Debug for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JobRef({:?})", if self.is_named_by_url() { without_userinfo(&self.id) } else { self.id.clone() })
+        write!(f, "JobRef({:?})", if self.is_named_by_url() { without_userinfo(&self.id) } else { self.id.to_string() })
     }
 }
 

@@ -11,7 +11,10 @@ use std::vec::Vec;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-use crate::{Backend, BackendError, DEFAULT_MAX_IN_FLIGHT, Dialect, Fleet, Policy, PolicyError, Stats};
+use crate::fleet::Pace;
+use crate::{
+    Backend, BackendError, DEFAULT_MAX_IN_FLIGHT, Dialect, Fleet, Policy, PolicyError, RateLimit, Stats, Timestamp,
+};
 
 /// A client that can be built from a [`Session`]; for those who write a driver.
 pub trait FromSession: Sized {
@@ -53,6 +56,7 @@ pub struct ClientBuilder<C> {
     allowed: Vec<String>,
     policy: Option<Policy>,
     max_in_flight: usize,
+    rate: Option<RateLimit>,
     max_body: Option<u64>,
     seed: Option<u64>,
     credentials: Option<Box<dyn Credentials>>,
@@ -69,6 +73,7 @@ impl<C: FromSession> ClientBuilder<C> {
             allowed: Vec::new(),
             policy: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            rate: Some(RateLimit::POLITE),
             max_body: None,
             seed: None,
             credentials: None,
@@ -104,6 +109,13 @@ impl<C: FromSession> ClientBuilder<C> {
     /// The most requests in flight at once in one `wait_all`, at least 1. Default: 16.
     pub fn max_in_flight(mut self, most: usize) -> Self {
         self.max_in_flight = most.max(1);
+        self
+    }
+
+    /// The most requests per second in one `wait_all`, for each origin; creates have as many of their own, over all clones
+    /// of the client. `None` for no limit. Default: [`RateLimit::POLITE`], 50 a second and 100 at once.
+    pub fn rate(mut self, rate: Option<RateLimit>) -> Self {
+        self.rate = rate;
         self
     }
 
@@ -146,10 +158,13 @@ impl<C: FromSession> ClientBuilder<C> {
             backend = backend.with_max_body(bytes);
         }
         C::from_session(Session {
+            max_body: backend.max_body(),
             backend: Mutex::new(Arc::new(backend)),
             credentials: self.credentials.map(Mutex::new),
             policy: Arc::new(policy),
             max_in_flight: self.max_in_flight,
+            rate: self.rate,
+            creates: Mutex::new(Pace::new(self.rate)),
             seed: self.seed,
             proven: AtomicBool::new(false),
             stats: Mutex::new(Stats::default()),
@@ -174,6 +189,10 @@ pub struct Session {
     credentials: Option<Mutex<Box<dyn Credentials>>>,
     policy: Arc<Policy>,
     max_in_flight: usize,
+    max_body: u64,
+    rate: Option<RateLimit>,
+    /// Creates do not queue behind looks, nor looks behind creates.
+    creates: Mutex<Pace>,
     seed: Option<u64>,
     /// The backend has given a good answer in some wait.
     proven: AtomicBool,
@@ -217,6 +236,11 @@ impl Session {
         &self.policy
     }
 
+    /// The largest body that is read, in decoded bytes.
+    pub fn max_body(&self) -> u64 {
+        self.max_body
+    }
+
     /// The most requests in flight at once in one wait.
     pub fn max_in_flight(&self) -> usize {
         self.max_in_flight
@@ -230,7 +254,7 @@ impl Session {
     /// A fleet for one wait under this policy.
     pub fn fleet(&self, policy: Arc<Policy>, entropy: u64) -> Fleet {
         let fleet = Fleet::new(self.backend(), policy, &mut self.rng(entropy));
-        let mut fleet = fleet.with_max_in_flight(self.max_in_flight);
+        let mut fleet = fleet.with_max_in_flight(self.max_in_flight).with_rate(self.rate);
         if self.can_renew() {
             fleet = fleet.with_renewal();
         }
@@ -238,6 +262,11 @@ impl Session {
             fleet.note_backend_proven();
         }
         fleet
+    }
+
+    /// Takes a create's token, and tells when the create may be sent.
+    pub fn reserve_create(&self, now: Timestamp) -> Timestamp {
+        lock(&self.creates).reserve(now)
     }
 
     /// A wait is over: what it has learned and cost counts for the session.

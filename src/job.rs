@@ -1,33 +1,30 @@
 //! The whole HTTP life of one job: the poller's state, and what the dialect has to remember beside it.
 
+mod hop;
+mod packed;
+mod reading;
+mod result;
+mod shared;
+
 use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 use std::string::{String, ToString};
-use std::vec::Vec;
+use std::sync::Arc;
 
 use http::{Request, Response};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use url::Url;
 
-use crate::dialect::{Answer, JobClass, Reading, ResultAnswer, header_text, shortened, without_query};
+use crate::dialect::{Answer, JobClass, shortened, without_query};
 use crate::finished::{Finished, TransportError, explain};
-use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{
-    Action, AttemptId, Backend, Ended, Hint, JobRef, LookError, Observation, Outcome, Policy, PollerState, Schedule,
-    Timestamp, WaitReason,
+    Action, AttemptId, Backend, EndReason, Ended, JobRef, LookError, Observation, Outcome, Policy, PollerState,
+    Schedule, Timestamp, WaitReason,
 };
-
-/// Redirects followed in a row.
-const MOST_HOPS: usize = 5;
-
-/// How long after our own create a 404 means "not yet visible".
-const VISIBLE_AFTER: Duration = Duration::from_secs(30);
-
-/// Below this, the server's `Date`, which has whole seconds and travels for a while, does not prove its clock wrong.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+use hop::Hop;
+pub(crate) use packed::{Packed, Words};
 
 /// Names one request of one job: an attempt, and its redirect hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +60,8 @@ pub(crate) struct Taken {
     pub(crate) changed: bool,
     /// The state is a word that the dialect does not know.
     pub(crate) unknown_state: bool,
+    /// It told nothing, for a reason that may pass.
+    pub(crate) failed: Option<LookError>,
     /// The credentials were refused.
     pub(crate) refused: Option<Refused>,
 }
@@ -95,7 +94,7 @@ pub(crate) struct Job {
     pub(crate) job: JobRef,
     #[serde(skip)]
     hop: Option<Box<Hop>>,
-    state: Option<Box<str>>,
+    state: Option<Arc<str>>,
     message: Option<Box<str>>,
     requests: u32,
     failed_requests: u32,
@@ -116,6 +115,8 @@ struct Extra {
     moved_to: Option<Box<str>>,
     /// The job's end, known from an answer that did not carry the result.
     told: Option<JobClass>,
+    /// The last shared answer did not mention the job.
+    missed: bool,
     /// When the first correction for a limited time was made.
     refined_since: Option<Timestamp>,
     created_at: Option<Timestamp>,
@@ -129,21 +130,6 @@ struct Extra {
     queue_position: Option<u64>,
     #[serde(skip)]
     cancel_at: Option<Box<str>>,
-}
-
-/// The request under way, or the redirect to be followed next.
-#[derive(Clone)]
-struct Hop {
-    number: u8,
-    pending: bool,
-    /// Every redirect so far was for ever (301, 308).
-    permanent: bool,
-    /// The request asks for the result, not for the state.
-    for_result: bool,
-    /// How often the backend's credentials had been renewed when it was sent.
-    renewals: u32,
-    /// Where this attempt has been, the present address last.
-    visited: Vec<Url>,
 }
 
 impl fmt::Debug for Job {
@@ -231,6 +217,16 @@ impl Job {
         self.hop.as_ref().is_some_and(|hop| hop.pending)
     }
 
+    /// Where the job is asked for, if not by the dialect's path.
+    pub(crate) fn asked_at(&self) -> Option<&str> {
+        let moved_to = self.extra.as_ref().and_then(|extra| extra.moved_to.as_deref());
+        moved_to.or(self.job.poll_url())
+    }
+
+    pub(crate) fn state_word(&self) -> Option<&Arc<str>> {
+        self.state.as_ref()
+    }
+
     pub(crate) fn state(&self) -> Option<&str> {
         self.state.as_deref()
     }
@@ -241,6 +237,12 @@ impl Job {
 
     pub(crate) fn queue_position(&self) -> Option<u64> {
         self.extra.as_ref()?.queue_position
+    }
+
+    /// Ends the wait, since nobody gets an answer from this backend.
+    pub(crate) fn give_up(&mut self, now: Timestamp, error: LookError, reason: EndReason) {
+        self.message = Some(error.to_string().into_boxed_str());
+        self.poller.give_up(now, error, reason);
     }
 
     /// Ends the wait, since the credentials were refused to another job.
@@ -274,14 +276,7 @@ impl Job {
                     };
                     match url.and_then(|url| Ok((terms.backend.poll_request(&url)?, url))) {
                         Ok((request, url)) => {
-                            self.hop = Some(Box::new(Hop {
-                                number: 0,
-                                pending: false,
-                                permanent: true,
-                                for_result: false,
-                                renewals: terms.backend.renewals(),
-                                visited: vec![url],
-                            }));
+                            self.hop = Some(Box::new(Hop::new(terms.backend.renewals(), Some(url))));
                             return self.send(id, request, attempt.timeout);
                         }
                         Err(error) => {
@@ -351,29 +346,38 @@ impl Job {
         Some(Taken::default())
     }
 
+    /// How the wait ended, and how late that was noticed: an end that was told stands, whatever came after.
+    pub(crate) fn verdict(&self, ended: &Ended) -> (Outcome, Option<Duration>) {
+        let told = self.extra.as_ref().and_then(|extra| extra.told).and_then(outcome);
+        let outcome = told.filter(|_| !ended.outcome.is_jobs_end()).unwrap_or(ended.outcome);
+        let now = self.poller.started().saturating_add(ended.elapsed);
+        let end = self.extra.as_ref().and_then(|extra| extra.ended_at).filter(|_| outcome.is_jobs_end());
+        (outcome, end.map(|end| now.saturating_since(end)))
+    }
+
     /// What is to be told once the wait has ended.
     pub(crate) fn into_finished(self, ended: Ended) -> Finished {
+        let (outcome, detection_delay) = self.verdict(&ended);
         let now = self.poller.started().saturating_add(ended.elapsed);
         let extra = self.extra.map_or_else(Extra::default, |extra| *extra);
-        let told = extra.told.filter(|_| !ended.outcome.is_jobs_end()).and_then(outcome);
+        let told = Some(outcome).filter(|outcome| *outcome != ended.outcome);
         let error = match (ended.outcome, told) {
             (_, Some(_)) => Some(format!("the result was not had: {}", explain(&ended, self.message.as_deref()))),
             (Outcome::Succeeded, None) => self.message.filter(|_| extra.told.is_some()).map(String::from),
             (_, None) => Some(explain(&ended, self.message.as_deref())),
         };
-        let outcome = told.unwrap_or(ended.outcome);
         let known = outcome.is_jobs_end();
         Finished {
             outcome,
             reason: ended.reason,
-            state: self.state.map(String::from),
+            state: self.state.map(|state| state.to_string()),
             result: extra.result.filter(|_| outcome == Outcome::Succeeded),
             error,
             last_error: ended.last_error,
             requests: self.requests,
             failed_requests: self.failed_requests,
             elapsed: ended.elapsed,
-            detection_delay: extra.ended_at.filter(|_| known).map(|end| now.saturating_since(end)),
+            detection_delay,
             detection_delay_max: self.unfinished_at.filter(|_| known).map(|last| now.saturating_since(last)),
             created_at: extra.created_at,
             started_at: extra.started_at,
@@ -383,216 +387,6 @@ impl Job {
             cancel_at: extra.cancel_at.map(String::from),
             job: self.job,
         }
-    }
-
-    /// Repeats a request whose credentials were refused, where others are there or can be had.
-    fn ask_with_other_credentials<S>(&mut self, terms: &Terms<'_, S>) -> Option<Taken> {
-        let hop = self.hop.as_mut()?;
-        let refused = match hop.renewals < terms.backend.renewals() {
-            true => Refused::Outdated,
-            false if terms.renewable => Refused::Renewable,
-            false => return None,
-        };
-        hop.pending = true;
-        hop.number = hop.number.checked_add(1)?;
-        self.failed_requests = self.failed_requests.saturating_add(1);
-        Some(Taken { refused: Some(refused), ..Taken::default() })
-    }
-
-    fn take_reading<S: Schedule, B>(
-        &mut self,
-        terms: &Terms<'_, S>,
-        now: Timestamp,
-        id: HopId,
-        response: &Response<B>,
-        mut reading: Reading,
-    ) -> Taken {
-        let told = self.extra.as_ref().and_then(|extra| extra.told).and_then(observation_of);
-        let observation = match (reading.observation, told) {
-            // An end that was told never changes, and a job that has ended is not lost.
-            (Observation::Succeeded | Observation::Failed | Observation::Cancelled, Some(told)) => told,
-            (Observation::Lost { .. }, Some(_)) => {
-                let error = LookError::Status(response.status().as_u16());
-                Observation::Transient { error, hint: None }
-            }
-            (Observation::Lost { definite: false }, None) if self.is_not_yet_visible(now) => {
-                Observation::Pending { hint: None }
-            }
-            (observation, _) => observation,
-        };
-        let known = reading.observation == observation;
-        let unfinished = matches!(observation, Observation::Pending { .. } | Observation::Running { .. });
-        let tells_state = known && reading.state.is_some() && !(unfinished && told.is_some());
-        let changed = tells_state && reading.state.as_deref() != self.state.as_deref();
-        if tells_state {
-            self.state = reading.state.take().map(String::into_boxed_str);
-        }
-        if known && unfinished {
-            self.seen = true;
-            let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
-            let stale = Duration::from_secs(age).max(terms.backend.dialect().freshness());
-            self.unfinished_at = self.unfinished_at.max(Some(self.sent_at.saturating_sub(stale)));
-        }
-        self.note_extra(terms.backend, now, response, &mut reading);
-        if observation == Observation::Succeeded
-            && let Some(taken) = self.go_for_result(terms, now, id, &mut reading, changed)
-        {
-            return taken;
-        }
-        let told = matches!(
-            observation,
-            Observation::Pending { .. }
-                | Observation::Running { .. }
-                | Observation::Succeeded
-                | Observation::Failed
-                | Observation::Cancelled
-                | Observation::Lost { .. }
-        );
-        let status = response.status().as_u16();
-        let message = reading.message.or_else(|| (!told).then(|| format!("HTTP status {status}")));
-        let throttled = matches!(observation, Observation::Throttled { .. });
-        self.conclude(terms, now, id, observation, message);
-        if let Some(after) = reading.ask_again.filter(|_| unfinished) {
-            self.poller.ask_again_after(terms.policy, now, after);
-        }
-        let refused = status == 401 && is_fatal(observation);
-        Taken {
-            good: told && !matches!(observation, Observation::Lost { .. }),
-            answered: told || is_fatal(observation),
-            throttled,
-            hinted: hint_of(observation).is_some_and(|hint| hint.delay() <= LONGEST_CREDIBLE_HINT),
-            cool_down: reading.cool_down,
-            changed,
-            unknown_state: changed && reading.unknown_state,
-            refused: refused.then_some(Refused::ForGood),
-        }
-    }
-
-    /// Notes what an answer tells beside the state.
-    fn note_extra<B>(&mut self, backend: &Backend, now: Timestamp, response: &Response<B>, reading: &mut Reading) {
-        let here = |at: Option<Timestamp>| at.map(|at| by_our_clock(at, response, now));
-        if let Some(created) = here(reading.created_at) {
-            self.poller.note_born(created);
-            self.extra().created_at = Some(created);
-        }
-        if let Some(started) = here(reading.started_at) {
-            self.extra().started_at = Some(started);
-        }
-        if let Some(ended) = here(reading.ended_at) {
-            self.extra().ended_at = Some(ended);
-        }
-        if reading.progress.is_some() || reading.queue_position.is_some() {
-            let extra = self.extra();
-            (extra.progress, extra.queue_position) = (reading.progress, reading.queue_position);
-        }
-        if let Some(address) = reading.cancel_at.take() {
-            self.extra().cancel_at = Some(address.into_boxed_str());
-        }
-        if let Some(result) = reading.result.take() {
-            self.extra().result = Some(result);
-        }
-        if reading.refined_for_now {
-            self.extra().refined_since.get_or_insert(now);
-        }
-        if let Some(address) = reading.moved_to.take() {
-            self.move_to(backend, &address);
-        }
-    }
-
-    /// Follows a success to its result, where the answer or the dialect tells that it is elsewhere.
-    fn go_for_result<S: Schedule>(
-        &mut self,
-        terms: &Terms<'_, S>,
-        now: Timestamp,
-        id: HopId,
-        reading: &mut Reading,
-        changed: bool,
-    ) -> Option<Taken> {
-        let told_at = self.hop.as_ref()?.visited.last()?.clone();
-        let url = match reading.result_at.take() {
-            Some(address) => match terms.backend.trusted(&told_at, &address) {
-                Err(LookError::ForeignOrigin) => {
-                    // It may not see the credentials, and is told instead of asked.
-                    let result = told_at.join(&address).ok()?;
-                    self.extra().result = Some(Value::String(result.into()));
-                    return None;
-                }
-                url => url,
-            },
-            None => terms.backend.result_url(&self.job)?,
-        };
-        self.extra().told = Some(JobClass::Succeeded);
-        let hop = self.hop.as_mut()?;
-        let next = url.and_then(|url| terms.backend.result_request(&url).map(|_| url));
-        match (next, hop.number.checked_add(1)) {
-            (Ok(url), Some(number)) => {
-                hop.visited.push(url);
-                (hop.number, hop.pending, hop.for_result) = (number, true, true);
-            }
-            (next, _) => {
-                let error = next.err().unwrap_or(LookError::RedirectLoop);
-                self.conclude_without_result(terms, now, id, &TransportError::new(error, ""));
-            }
-        }
-        Some(Taken { good: true, answered: true, changed, ..Taken::default() })
-    }
-
-    /// Takes the answer to a request for the result.
-    fn take_result<S: Schedule, B: AsRef<[u8]>>(
-        &mut self,
-        terms: &Terms<'_, S>,
-        now: Timestamp,
-        id: HopId,
-        response: &Response<B>,
-    ) -> Taken {
-        let url = self.hop.as_ref().and_then(|hop| hop.visited.last()).map(|url| Value::String(url.to_string()));
-        let answered = Taken { good: true, answered: true, ..Taken::default() };
-        match terms.backend.dialect().read_result(response, now) {
-            ResultAnswer::Found(result) => {
-                // What is no text is told by its address.
-                self.extra().result = result.or(url);
-                self.conclude(terms, now, id, Observation::Succeeded, None);
-                answered
-            }
-            ResultAnswer::Follow(to) => match self.follow(terms.backend, &to, false) {
-                Ok(()) => Taken::default(),
-                Err(LookError::ForeignOrigin) => {
-                    let from = self.hop.as_ref().and_then(|hop| hop.visited.last());
-                    let to = from.and_then(|from| from.join(&to).ok());
-                    self.extra().result = to.map(|to| Value::String(to.into())).or(url);
-                    self.conclude(terms, now, id, Observation::Succeeded, None);
-                    answered
-                }
-                Err(error) => {
-                    self.conclude_without_result(terms, now, id, &TransportError::new(error, ""));
-                    answered
-                }
-            },
-            ResultAnswer::Missing(reading) => {
-                let (status, observation) = (response.status().as_u16(), reading.observation);
-                let message = reading.message.unwrap_or_else(|| format!("HTTP status {status}"));
-                if is_fatal(observation) || matches!(observation, Observation::Lost { .. }) {
-                    let error = TransportError::new(LookError::Status(status), message);
-                    self.conclude_without_result(terms, now, id, &error);
-                    return answered;
-                }
-                self.conclude(terms, now, id, observation, Some(message));
-                let throttled = matches!(observation, Observation::Throttled { .. });
-                Taken { throttled, cool_down: reading.cool_down, ..Taken::default() }
-            }
-        }
-    }
-
-    /// The job has succeeded, and its result cannot be had.
-    fn conclude_without_result<S: Schedule>(
-        &mut self,
-        terms: &Terms<'_, S>,
-        now: Timestamp,
-        id: HopId,
-        error: &TransportError,
-    ) {
-        let message = format!("the result was not had: {error}");
-        self.conclude(terms, now, id, Observation::Succeeded, Some(message));
     }
 
     /// Hands an attempt's last word to the poller.
@@ -645,55 +439,7 @@ impl Job {
 
     fn is_under_way(&self, id: HopId) -> bool {
         self.poller.in_flight() == Some(id.attempt)
-            && self.hop.as_ref().is_some_and(|hop| hop.number == id.hop && !hop.pending)
-    }
-
-    fn is_not_yet_visible(&self, now: Timestamp) -> bool {
-        // In both directions: the clock may have been set back since.
-        let is_young =
-            |created: Timestamp| now.saturating_since(created).max(created.saturating_since(now)) < VISIBLE_AFTER;
-        !self.seen && self.job.creation().is_some_and(is_young)
-    }
-
-    /// Notes a redirect, to be sent at the next poll.
-    fn follow(&mut self, backend: &Backend, to: &str, permanent: bool) -> Result<(), LookError> {
-        let hop = self.hop.as_mut().ok_or(LookError::RedirectLoop)?;
-        let from = hop.visited.last().ok_or(LookError::RedirectLoop)?;
-        let url = backend.trusted(from, to)?;
-        if hop.visited.len() > MOST_HOPS || hop.visited.contains(&url) {
-            return Err(LookError::RedirectLoop);
-        }
-        backend.poll_request(&url)?;
-        hop.number = hop.number.checked_add(1).ok_or(LookError::RedirectLoop)?;
-        hop.pending = true;
-        // What a temporary address says of itself does not bind the job's own.
-        hop.permanent &= permanent;
-        let moved_to = (hop.permanent && !hop.for_result).then(|| String::from(url.clone()));
-        hop.visited.push(url);
-        if let Some(url) = moved_to {
-            self.extra().moved_to = Some(url.into_boxed_str());
-        }
-        Ok(())
-    }
-
-    fn next_hop(&mut self, backend: &Backend, expires: Timestamp, now: Timestamp) -> Option<JobStep> {
-        let attempt = self.poller.in_flight()?;
-        let hop = self.hop.as_mut().filter(|hop| hop.pending)?;
-        hop.pending = false;
-        hop.renewals = backend.renewals();
-        let id = HopId { attempt, hop: hop.number };
-        let url = hop.visited.last()?;
-        let request = if hop.for_result { backend.result_request(url) } else { backend.poll_request(url) };
-        Some(self.send(id, request.ok()?, expires.saturating_since(now)))
-    }
-
-    /// A 202's `Location`: asked from now on, if it may be; else the old address goes on serving.
-    fn move_to(&mut self, backend: &Backend, address: &str) {
-        let told_at = self.hop.as_ref().and_then(|hop| hop.visited.last());
-        let url = told_at.and_then(|told_at| backend.trusted(told_at, address).ok());
-        if let Some(url) = url.filter(|url| backend.poll_request(url).is_ok()) {
-            self.extra().moved_to = Some(String::from(url).into_boxed_str());
-        }
+            && self.hop.as_ref().is_some_and(|hop| hop.number == id.hop && !hop.pending && !hop.shared)
     }
 
     fn extra(&mut self) -> &mut Extra {
@@ -711,41 +457,13 @@ fn outcome(class: JobClass) -> Option<Outcome> {
     }
 }
 
-/// The same as an answer says it.
-fn observation_of(class: JobClass) -> Option<Observation> {
-    match class {
-        JobClass::Succeeded => Some(Observation::Succeeded),
-        JobClass::Failed => Some(Observation::Failed),
-        JobClass::Cancelled => Some(Observation::Cancelled),
-        JobClass::Pending | JobClass::Running | JobClass::Lost => None,
+fn failure_of(observation: Observation) -> Option<LookError> {
+    match observation {
+        Observation::Transient { error, .. } => Some(error),
+        _ => None,
     }
 }
 
 fn is_fatal(observation: Observation) -> bool {
     matches!(observation, Observation::Fatal { .. })
-}
-
-/// The hint that the poller is handed.
-fn hint_of(observation: Observation) -> Option<Hint> {
-    match observation {
-        Observation::Pending { hint }
-        | Observation::Running { hint }
-        | Observation::Transient { hint, .. }
-        | Observation::Throttled { hint, .. } => hint,
-        _ => None,
-    }
-}
-
-/// An instant of the server's clock on ours, as far as its `Date` (RFC 9110 §6.6.1) tells the difference.
-fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -> Timestamp {
-    let date = header_text(response.headers(), "date").and_then(|date| crate::dialect::parse_http_date(&date));
-    let Some(date) = date.filter(|_| !response.headers().contains_key("age")) else { return instant };
-    let (behind, ahead) = (now.saturating_since(date), date.saturating_since(now));
-    if behind > CLOCK_TOLERANCE {
-        instant.saturating_add(behind)
-    } else if ahead > CLOCK_TOLERANCE {
-        instant.saturating_sub(ahead)
-    } else {
-        instant
-    }
 }

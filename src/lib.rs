@@ -80,6 +80,7 @@
 //! | none | [`Poller`], [`Policy`], schedules: `no_std`, no `alloc`, `rand_core` and `rand_chacha` alone |
 //! | `serde` | snapshots, still without `std` |
 //! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Cancel`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
+//! | `metrics` | [`meter`]: the `metrics` facade, for the drivers |
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -104,6 +105,8 @@ mod finished;
 mod fleet;
 #[cfg(feature = "http")]
 mod job;
+#[cfg(feature = "http")]
+pub mod meter;
 mod observation;
 mod policy;
 pub mod poller;
@@ -137,7 +140,10 @@ pub use {
     dialect::{Dialect, DialectError, HintSource, Reading, Rule},
     download::{Download, DownloadStep},
     finished::{Finished, TransportError},
-    fleet::{DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RequestId},
+    fleet::{
+        ClassId, DEFAULT_MAX_IN_FLIGHT, Distinct, Feed, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RateError,
+        RateLimit, RequestId,
+    },
     snapshot::JobSnapshot,
     stats::{Outcomes, Stats, Times},
     status::Status,

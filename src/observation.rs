@@ -102,6 +102,27 @@ pub enum LookError {
     BadUrl,
 }
 
+impl LookError {
+    /// The kind in one word, as in `unreachable`; for labels.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Expired => "expired",
+            Self::Unreachable => "unreachable",
+            Self::Disconnected => "disconnected",
+            Self::Tls => "tls",
+            Self::Malformed => "malformed",
+            Self::Envelope => "envelope",
+            Self::Sink => "sink",
+            Self::UnknownState => "unknown_state",
+            Self::TooLarge => "too_large",
+            Self::RedirectLoop => "redirect_loop",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::BadUrl => "bad_url",
+        }
+    }
+}
+
 impl fmt::Display for LookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::{Finished, Outcome};
+use crate::Outcome;
 
 /// Counts and times over many requests and jobs. Merge those of several fleets with [`merge`](Self::merge).
 #[derive(Clone, Debug, Default)]
@@ -59,9 +59,9 @@ impl Stats {
         ratio(self.requests, self.outcomes.total())
     }
 
-    pub(crate) fn note_finished(&mut self, finished: &Finished) {
-        self.outcomes.count(finished.outcome);
-        if let Some(delay) = finished.detection_delay {
+    pub(crate) fn note_end(&mut self, outcome: Outcome, detection_delay: Option<Duration>) {
+        self.outcomes.count(outcome);
+        if let Some(delay) = detection_delay {
             self.detection_delay.record(delay);
         }
     }

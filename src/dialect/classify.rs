@@ -152,18 +152,18 @@ impl Dialect {
     }
 }
 
-struct Context<'a> {
+pub(super) struct Context<'a> {
     description: &'a Description,
-    status: u16,
+    pub(super) status: u16,
     headers: &'a HeaderMap,
     bytes: &'a [u8],
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
     now: Timestamp,
     refined_since: Option<Timestamp>,
 }
 
 impl<'a> Context<'a> {
-    fn of<B: AsRef<[u8]>>(
+    pub(super) fn of<B: AsRef<[u8]>>(
         description: &'a Description,
         answer: &'a Response<B>,
         now: Timestamp,
@@ -187,14 +187,20 @@ impl<'a> Context<'a> {
         statuses.iter().find(|(code, _)| *code == self.status).map(|(_, class)| *class)
     }
 
-    fn read(self, declared: Option<JobClass>) -> Reading {
-        let found = self.hint();
-        let hint = found.map(|(hint, _)| hint);
-        let mut reading = match (self.read_envelope(hint), declared) {
+    pub(super) fn read(self, declared: Option<JobClass>) -> Reading {
+        let hint = self.hint().map(|(hint, _)| hint);
+        let reading = match (self.read_envelope(hint), declared) {
             (Some(failed), _) => failed,
             (None, Some(class)) => self.read_class(class, Rule::DeclaredStatus, hint),
             (None, None) => self.read_by_meaning(hint),
         };
+        self.completed(reading)
+    }
+
+    /// A reading with everything that the answer tells beside the state.
+    pub(super) fn completed(&self, mut reading: Reading) -> Reading {
+        let found = self.hint();
+        let hint = found.map(|(hint, _)| hint);
         let told_to_all = match reading.observation {
             Observation::Throttled { .. } => hint,
             Observation::Transient { .. } if self.status == 503 => hint,
@@ -221,7 +227,7 @@ impl<'a> Context<'a> {
     }
 
     /// A failed request under a good status, where the dialect has an envelope.
-    fn read_envelope(&self, hint: Option<Hint>) -> Option<Reading> {
+    pub(super) fn read_envelope(&self, hint: Option<Hint>) -> Option<Reading> {
         let envelope = self.description.envelope.as_ref().filter(|_| is_success(self.status))?;
         let body = self.body.as_ref()?;
         let told = at(body, &envelope.pointer);
@@ -379,7 +385,7 @@ impl<'a> Context<'a> {
         share.is_finite().then(|| share.clamp(0.0, 1.0))
     }
 
-    fn hint(&self) -> Option<(Hint, HintSource)> {
+    pub(super) fn hint(&self) -> Option<(Hint, HintSource)> {
         let told = self.description.hint_pointer.as_ref().and_then(|(pointer, unit)| {
             let text = self.pointed(Some(pointer)).and_then(as_text)?;
             parse_delay(&text, *unit)
@@ -411,7 +417,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn malformed(message: &str, hint: Option<Hint>) -> Reading {
+pub(super) fn malformed(message: &str, hint: Option<Hint>) -> Reading {
     let observation = Observation::Transient { error: LookError::Malformed, hint };
     Reading { message: Some(message.to_owned()), ..Reading::of(observation, Rule::Malformed) }
 }

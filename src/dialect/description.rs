@@ -167,7 +167,6 @@ pub(crate) struct TimesRules {
 
 /// How many jobs are asked for at once.
 #[derive(Debug)]
-#[allow(dead_code)] // read by the fleet
 pub(crate) struct Bulk {
     /// The path before and after the ids.
     pub(crate) path: (String, String),

@@ -3,6 +3,7 @@
 //! A [`Dialect`] is read from TOML, the presets like a user's own, and one interpreter serves them all: it builds
 //! requests ([`crate::Backend`]) and turns answers into [`Reading`]s ([`Dialect::read`]).
 
+mod bulk;
 mod classify;
 mod description;
 mod file;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use bulk::BulkAnswer;
 pub(crate) use classify::{Answer, ResultAnswer, header_text, is_success, without_query};
 pub(crate) use description::{Ask, Description, JobClass, Place, extend_missing};
 pub use file::DialectError;
@@ -27,6 +29,7 @@ pub use hints::HintSource;
 pub(crate) use hints::parse_http_date;
 pub(crate) use hints::{HintHeader, HintUnit};
 pub use reading::{Reading, Rule};
+pub(crate) use template::ID;
 
 use crate::policy::PolicyBuilder;
 

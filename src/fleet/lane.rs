@@ -1,48 +1,76 @@
-//! What all jobs of one origin and credential share: room, cool-downs, and whether the backend has ever answered well.
+//! What all jobs of one origin share: places and the rate, cool-downs and outages, and who waits in line for them.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::string::String;
 
-use crate::Timestamp;
-use crate::job::{Refused, Taken};
+use super::rate::{Pace, RateLimit};
+use super::requests::Batch;
+use crate::job::Taken;
 use crate::policy::LONGEST_CREDIBLE_HINT;
+use crate::{LookError, Stats, Timestamp};
+
+/// So many failed rounds without an answer in between are an outage. Requests that overlap are one round.
+const OUTAGE: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    pub(super) in_flight: usize,
-    limit: usize,
+    pub(super) origin: String,
+    pub(super) stats: Stats,
+    /// In flight, with a redirect to follow.
+    pub(super) hops: VecDeque<u32>,
+    /// Shared requests to be sent in a running attempt: parts, further pages, repetitions.
+    pub(super) batches: VecDeque<Batch>,
+    /// Due at or after their deadline.
+    pub(super) urgent: VecDeque<u32>,
+    /// Due, in the order in which they became so.
+    pub(super) ready: VecDeque<u32>,
+    /// The most jobs that a shared request asks for at present.
+    pub(super) company: usize,
     /// The backend has given a good answer.
     pub(super) proven: bool,
+    in_flight: usize,
+    limit: usize,
+    pace: Pace,
     cool_until: Timestamp,
     /// After a throttle one request goes first, and the others when it was answered well.
     probing: bool,
-    pub(super) renewal: Renewal,
-    /// Why nobody may ask any more: the credentials were refused for good.
-    pub(super) refused: Option<String>,
+    outage: Outage,
 }
 
-/// Whether refused credentials can be renewed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Renewal {
-    Impossible,
-    Possible,
-    /// A request was refused, and nobody knows yet.
-    Wanted,
-    UnderWay,
-    /// The new ones have not been accepted yet: if they are refused, it is for good.
-    Unproven,
+/// Failed requests since the last answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outage {
+    rounds: u32,
+    since: Timestamp,
+    /// When the present round failed.
+    last: Timestamp,
+    pub(super) error: LookError,
 }
 
 impl Lane {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(origin: String, limit: usize, rate: Option<RateLimit>) -> Self {
+        let outage = Outage {
+            rounds: 0,
+            since: Timestamp::UNIX_EPOCH,
+            last: Timestamp::UNIX_EPOCH,
+            error: LookError::Unreachable,
+        };
         Self {
-            in_flight: 0,
-            limit,
+            origin,
+            stats: Stats::default(),
+            hops: VecDeque::new(),
+            batches: VecDeque::new(),
+            urgent: VecDeque::new(),
+            ready: VecDeque::new(),
+            company: usize::MAX,
             proven: false,
+            in_flight: 0,
+            limit: limit.max(1),
+            pace: Pace::new(rate),
             cool_until: Timestamp::UNIX_EPOCH,
             probing: false,
-            renewal: Renewal::Impossible,
-            refused: None,
+            outage,
         }
     }
 
@@ -50,8 +78,31 @@ impl Lane {
         self.limit = limit.max(1);
     }
 
+    pub(super) fn set_rate(&mut self, rate: Option<RateLimit>) {
+        self.pace.set_limit(rate);
+    }
+
+    pub(super) fn has_line(&self) -> bool {
+        !(self.hops.is_empty() && self.batches.is_empty() && self.urgent.is_empty() && self.ready.is_empty())
+    }
+
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight < if self.probing { 1 } else { self.limit }
+        self.in_flight < if self.probing || self.is_out() { 1 } else { self.limit }
+    }
+
+    /// When the next request may go, as far as that is a matter of time; the past means now.
+    pub(super) fn open_at(&self, spacing: Duration) -> Timestamp {
+        let probe = if self.is_out() { self.outage.last.saturating_add(spacing) } else { Timestamp::UNIX_EPOCH };
+        self.pace.next().max(probe)
+    }
+
+    pub(super) fn note_sent(&mut self, now: Timestamp) {
+        self.in_flight += 1;
+        self.pace.take(now);
+    }
+
+    pub(super) fn note_ended(&mut self) {
+        self.in_flight -= 1;
     }
 
     /// The end of the present cool-down.
@@ -59,16 +110,10 @@ impl Lane {
         (now < self.cool_until).then_some(self.cool_until)
     }
 
-    pub(super) fn can_renew(&self) -> bool {
-        !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven)
-    }
-
     pub(super) fn note_answer(&mut self, taken: &Taken, sent_at: Timestamp, now: Timestamp, longest: Duration) {
         self.proven |= taken.good;
-        if taken.refused == Some(Refused::Renewable) && self.renewal == Renewal::Possible {
-            self.renewal = Renewal::Wanted;
-        } else if taken.good && self.renewal == Renewal::Unproven {
-            self.renewal = Renewal::Possible;
+        if taken.good {
+            self.company = self.company.saturating_mul(2);
         }
         if let Some(time) = taken.cool_down.filter(|time| *time <= LONGEST_CREDIBLE_HINT) {
             self.cool_until = self.cool_until.max(now.saturating_add(time.min(longest)));
@@ -80,5 +125,32 @@ impl Lane {
         } else if sent_at >= self.cool_until && taken.answered {
             self.probing = false;
         }
+        if taken.answered || taken.throttled {
+            self.outage.rounds = 0;
+        }
+    }
+
+    /// A request brought no answer, or one that says that the backend is broken.
+    pub(super) fn note_failure(&mut self, error: LookError, sent_at: Timestamp, now: Timestamp) {
+        let outage = &mut self.outage;
+        if outage.rounds == 0 {
+            outage.since = now;
+        }
+        // What was sent before the round failed belongs to it.
+        if outage.rounds == 0 || sent_at >= outage.last {
+            outage.rounds = outage.rounds.saturating_add(1);
+            outage.last = now;
+        }
+        outage.error = error;
+    }
+
+    fn is_out(&self) -> bool {
+        self.outage.rounds >= OUTAGE
+    }
+
+    /// The outage that has lasted for at least so many rounds, and for at least this time.
+    pub(super) fn outage(&self, rounds: u32, time: Duration, now: Timestamp) -> Option<Outage> {
+        let lasted = now.saturating_since(self.outage.since);
+        (self.is_out() && self.outage.rounds >= rounds && lasted >= time).then_some(self.outage)
     }
 }

@@ -8,7 +8,6 @@ use std::vec::Vec;
 use http::Request;
 
 use crate::finished::Finished;
-use crate::job::HopId;
 use crate::{JobRef, Timestamp};
 
 /// Names one job of a fleet; never reused for another.
@@ -21,16 +20,21 @@ pub struct JobHandle {
 /// Names one request of a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId {
-    pub(super) handle: JobHandle,
-    pub(super) hop: HopId,
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+    pub(super) first: JobHandle,
 }
 
 impl RequestId {
-    /// The job that is asked for.
+    /// The job that is asked for; the first of them where a request is shared.
     pub fn job(self) -> JobHandle {
-        self.handle
+        self.first
     }
 }
+
+/// Names one class of jobs of a fleet: those that are waited for under one policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClassId(pub(super) u16);
 
 /// What the driver of a [`Fleet`](crate::Fleet) must do next.
 #[derive(Debug)]

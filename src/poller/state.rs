@@ -137,6 +137,23 @@ impl PollerState {
         }
     }
 
+    /// Ends the wait as given up for a reason that does not lie in this job: nobody gets an answer from its backend.
+    #[cfg(feature = "http")]
+    pub(crate) fn give_up(&mut self, now: Timestamp, error: LookError, reason: EndReason) {
+        let now = self.advance(now);
+        if !matches!(self.phase, Phase::Ended { .. }) {
+            self.last_error = Some(error);
+            self.end(now, Outcome::GaveUp, reason);
+        }
+    }
+
+    /// Whether nothing has gone wrong so far, and nobody has said "look now".
+    #[cfg(feature = "http")]
+    pub(crate) fn is_untroubled(&self) -> bool {
+        let troubles = [self.failed_looks, self.failures, self.setbacks, self.denials];
+        troubles == [0; 4] && self.last_error.is_none() && !self.throttled && !self.woken
+    }
+
     /// See [`Poller::poll`](crate::Poller::poll).
     pub fn poll(&mut self, policy: &Policy, now: Timestamp) -> Action {
         let now = self.advance(now);

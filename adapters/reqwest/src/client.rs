@@ -16,7 +16,7 @@ use tracing::{Instrument, debug_span};
 
 use crate::clock::Clock;
 use crate::exchange::{self, exchange, http_client};
-use crate::wait_all::{LONGEST_SLEEP, WaitAll};
+use crate::wait_all::{LONGEST_SLEEP, Tracker, WaitAll};
 
 /// An asynchronous client for one backend. Cloning it is cheap and shares its connections.
 ///
@@ -85,6 +85,7 @@ impl Client {
         if shared.session.can_renew() {
             submit = submit.with_renewal();
         }
+        shared.sleep(shared.session.reserve_create(now())).await;
         loop {
             match submit.poll(now()) {
                 SubmitAction::Created(jobs) => return Ok(jobs),
@@ -106,12 +107,12 @@ impl Client {
 
     /// One look at a job.
     pub async fn status(&self, job: &JobRef) -> Status {
-        Status::of(self.looks([job.clone()]).only().await)
+        Status::of(self.looks(vec![job.clone()]).only().await)
     }
 
     /// One look at each job, several at a time: a map from id to status.
     pub async fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
-        let mut looks = self.looks(jobs.iter().cloned());
+        let mut looks = self.looks(jobs.to_vec());
         let mut statuses = BTreeMap::new();
         while let Some(found) = looks.next().await {
             statuses.insert(found.job.id().to_owned(), Status::of(found));
@@ -170,8 +171,23 @@ impl Client {
 
     /// Waits for many jobs under shared limits: a stream in order of completion. An id that is given twice is asked for
     /// and told once.
-    pub fn wait_all(&self, jobs: impl IntoIterator<Item = JobRef>) -> WaitAll {
+    ///
+    /// The jobs are taken from the iterator as the stream is polled, a thousand at a time: a million ids from a file sit in
+    /// memory once. An iterator that blocks, blocks the stream; see [`track`](Self::track) for jobs that come in their own
+    /// time.
+    pub fn wait_all<I>(&self, jobs: I) -> WaitAll
+    where
+        I: IntoIterator<Item = JobRef>,
+        I::IntoIter: Send + 'static,
+    {
         WaitAll::new(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), jobs)
+    }
+
+    /// Waits for jobs that are yet to come, for a service that submits all day: the [`Tracker`] takes them from anywhere,
+    /// and the stream tells their ends. The stream itself ends when every clone of the tracker was dropped and every job
+    /// has ended.
+    pub fn track(&self) -> (Tracker, WaitAll) {
+        WaitAll::tracked(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()))
     }
 
     /// Goes on waiting for jobs where snapshots left them, which [`WaitAll::fleet`] takes with
@@ -194,7 +210,7 @@ impl Client {
         self.shared.session.backend()
     }
 
-    fn looks(&self, jobs: impl IntoIterator<Item = JobRef>) -> WaitAll {
+    fn looks(&self, jobs: Vec<JobRef>) -> WaitAll {
         WaitAll::new(Arc::clone(&self.shared), Arc::new(self.shared.session.policy().one_look()), jobs)
     }
 }

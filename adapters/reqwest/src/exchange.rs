@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response};
+use jobwatch::meter::{self, origin};
 use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
@@ -54,13 +55,14 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let started = shared.clock.now();
     let server = request.uri().authority().cloned();
-    let max_body = shared.session.backend().max_body();
-    let answer = send_and_read(&shared.http, request, max_body);
+    let origin = origin(request.uri());
+    let answer = send_and_read(&shared.http, request, shared.session.max_body());
     let answer = match tokio::time::timeout(timeout, answer).await {
         Ok(answer) => answer.map_err(|error| error.at(server.as_ref())),
         Err(_) => Err(TransportError::new(LookError::Expired, "")),
     };
     let elapsed = shared.clock.now().saturating_since(started);
+    meter::request_ended(&origin, answer.as_ref(), elapsed);
     match &answer {
         Ok(answer) => debug!(status = answer.status().as_u16(), bytes = answer.body().len(), ?elapsed, "answered"),
         Err(error) => debug!(%error, ?elapsed, "not answered"),

@@ -46,7 +46,7 @@ mod wait_all;
 
 pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy, Stats,
-    Status, SubmitError, TransportError,
+    BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy,
+    RateLimit, Stats, Status, SubmitError, TransportError,
 };
-pub use wait_all::{Stopper, WaitAll};
+pub use wait_all::{Stopper, Tracker, WaitAll};

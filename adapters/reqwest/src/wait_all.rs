@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use http::{Request, Response};
 use jobwatch::{
-    Backend, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TransportError,
+    Backend, Feed, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
+    SnapshotError, Stats, Timestamp, TransportError, meter,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -46,8 +46,36 @@ pub struct WaitAll {
     timer: Option<Pin<Box<Sleep>>>,
     /// New credentials under way.
     renewal: Option<Pin<Box<dyn Future<Output = Result<Arc<Backend>, String>> + Send>>>,
+    /// Jobs that are not in the fleet yet.
+    feed: Feed,
+    /// Jobs that a tracker sends; `None` without one, or once the last is gone.
+    orders: Option<mpsc::UnboundedReceiver<JobRef>>,
     stops: mpsc::Receiver<()>,
     stopper: Stopper,
+}
+
+/// Adds jobs to a running [`WaitAll`] from anywhere; see [`Client::track`](crate::Client::track). Cloning it is cheap.
+#[derive(Clone)]
+pub struct Tracker {
+    orders: mpsc::UnboundedSender<JobRef>,
+}
+
+impl Tracker {
+    /// Has this job waited for, too. Needs no runtime and never blocks.
+    ///
+    /// An id that is waited for already is waited for and told twice.
+    ///
+    /// # Errors
+    /// The wait is gone, and nobody would hear of the job: it is given back.
+    pub fn add(&self, job: JobRef) -> Result<(), JobRef> {
+        self.orders.send(job).map_err(|refused| refused.0)
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker").finish_non_exhaustive()
+    }
 }
 
 /// Stops a [`WaitAll`] from anywhere: the jobs that are left end as `stopped`, at once.
@@ -73,10 +101,21 @@ impl fmt::Debug for Stopper {
 }
 
 impl WaitAll {
-    pub(crate) fn new(shared: Arc<Shared>, policy: Arc<Policy>, jobs: impl IntoIterator<Item = JobRef>) -> Self {
+    pub(crate) fn new<I>(shared: Arc<Shared>, policy: Arc<Policy>, jobs: I) -> Self
+    where
+        I: IntoIterator<Item = JobRef>,
+        I::IntoIter: Send + 'static,
+    {
         let mut all = Self::empty(shared, policy);
-        all.fleet.insert_distinct(jobs, all.now());
+        all.feed = Feed::new(jobs.into_iter());
         all
+    }
+
+    pub(crate) fn tracked(shared: Arc<Shared>, policy: Arc<Policy>) -> (Tracker, Self) {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let mut all = Self::empty(shared, policy);
+        all.orders = Some(orders);
+        (Tracker { orders: sender }, all)
     }
 
     pub(crate) fn resume(
@@ -101,6 +140,8 @@ impl WaitAll {
             exchanges: JoinSet::new(),
             timer: None,
             renewal: None,
+            feed: Feed::empty(),
+            orders: None,
             stops,
             stopper: Stopper { stops: sender },
         }
@@ -139,6 +180,7 @@ impl WaitAll {
         loop {
             // Before the fleet is asked: an answer that is there has not expired.
             self.take_what_came(cx);
+            let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
                 self.send(id, request, timeout);
@@ -156,8 +198,16 @@ impl WaitAll {
                 }
                 return Poll::Ready(Some(event));
             }
+            if !fed {
+                // Others have their turn before the next thousand.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let FleetAction::Sleep { until } = action {
                 ready!(self.poll_sleep(until, cx));
+            } else if self.orders.is_some() {
+                // A tracker may send more.
+                return Poll::Pending;
             } else {
                 // Only requests that nobody waits for any more can be left.
                 self.exchanges.abort_all();
@@ -176,9 +226,9 @@ impl WaitAll {
         self.shared.clock.now()
     }
 
-    /// Jobs whose wait has not ended.
+    /// Jobs whose wait has not ended, as far as they are known.
     pub fn remaining(&self) -> usize {
-        self.fleet.len()
+        self.fleet.len() + self.feed.size_hint().0
     }
 
     /// What this wait has cost and reached so far.
@@ -203,8 +253,18 @@ impl WaitAll {
 
     fn take_what_came(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
+            self.feed = Feed::empty();
             self.fleet.stop_all(self.now());
             self.exchanges.abort_all();
+            self.fleet.forget_requests();
+        }
+        while let Some(orders) = &mut self.orders
+            && let Poll::Ready(order) = orders.poll_recv(cx)
+        {
+            match order {
+                Some(job) => drop(self.add(job)),
+                None => self.orders = None,
+            }
         }
         if let Some(renewal) = &mut self.renewal
             && let Poll::Ready(renewed) = renewal.as_mut().poll(cx)
@@ -232,7 +292,8 @@ impl WaitAll {
     }
 
     fn send(&mut self, id: RequestId, request: Request<Vec<u8>>, timeout: Duration) {
-        let span = debug_span!("look", job = self.fleet.job(id.job()).map(tracing::field::debug));
+        let job = self.fleet.job(id.job()).map(tracing::field::debug);
+        let span = debug_span!("look", job, jobs = self.fleet.asked_for(id));
         let shared = Arc::clone(&self.shared);
         let exchange = async move { (id, exchange(&shared, request, timeout).await) };
         self.exchanges.spawn(exchange.instrument(span));
@@ -240,6 +301,7 @@ impl WaitAll {
 }
 
 fn tell(finished: &Finished) {
+    meter::wait_ended(finished);
     debug!(
         job = ?finished.job,
         outcome = %finished.outcome,
@@ -259,7 +321,7 @@ impl Stream for WaitAll {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.fleet.len(), None)
+        (self.remaining(), None)
     }
 }
 

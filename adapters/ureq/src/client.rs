@@ -16,7 +16,7 @@ use ureq::Agent;
 
 use crate::clock::Clock;
 use crate::exchange::{self, agent, exchange};
-use crate::wait_all::WaitAll;
+use crate::wait_all::{Tracker, WaitAll};
 
 /// A blocking client for one backend. Cloning it is cheap and shares its connections.
 ///
@@ -75,6 +75,10 @@ impl Client {
         if shared.session.can_renew() {
             submit = submit.with_renewal();
         }
+        let at = shared.session.reserve_create(now());
+        while now() < at {
+            shared.sleep(at);
+        }
         loop {
             match submit.poll(now()) {
                 SubmitAction::Created(jobs) => return Ok(jobs),
@@ -84,7 +88,7 @@ impl Client {
                     submit.renewed(now(), shared.session.renew(&backend));
                 }
                 SubmitAction::Send { id, request, timeout } => {
-                    match exchange(&shared.agent, request, timeout, shared.session.backend().max_body()) {
+                    match exchange(&shared.agent, request, timeout, shared.session.max_body()) {
                         Ok(response) => submit.handle_response(now(), id, &response),
                         Err(error) => submit.handle_error(now(), id, &error),
                     }
@@ -95,13 +99,13 @@ impl Client {
 
     /// One look at a job.
     pub fn status(&self, job: &JobRef) -> Status {
-        let mut found = self.looks([job.clone()]);
+        let mut found = self.looks(vec![job.clone()]);
         Status::of(found.next().expect("one job gives one outcome"))
     }
 
     /// One look at each job, several at a time: a map from id to status.
     pub fn statuses(&self, jobs: &[JobRef]) -> BTreeMap<String, Status> {
-        self.looks(jobs.iter().cloned()).map(|found| (found.job.id().to_owned(), Status::of(found))).collect()
+        self.looks(jobs.to_vec()).map(|found| (found.job.id().to_owned(), Status::of(found))).collect()
     }
 
     /// Asks the backend to cancel a job, after a look whether there is anything to cancel. Nothing else ever does.
@@ -121,7 +125,7 @@ impl Client {
                 CancelAction::Done(done) => return done,
                 CancelAction::Sleep { until } => shared.sleep(until),
                 CancelAction::Send { id, request, timeout } => {
-                    match exchange(&shared.agent, request, timeout, shared.session.backend().max_body()) {
+                    match exchange(&shared.agent, request, timeout, shared.session.max_body()) {
                         Ok(response) => cancel.handle_response(now(), id, &response),
                         Err(error) => cancel.handle_error(now(), id, &error),
                     }
@@ -152,8 +156,22 @@ impl Client {
 
     /// Waits for many jobs under shared limits: an iterator in order of completion. An id that is given twice is asked
     /// for and told once.
-    pub fn wait_all(&self, jobs: impl IntoIterator<Item = JobRef>) -> WaitAll {
+    ///
+    /// The jobs are taken from the given iterator as the wait goes on, a thousand at a time: a million ids from a file sit
+    /// in memory once. One that blocks, blocks the wait; see [`track`](Self::track) for jobs that come in their own time.
+    pub fn wait_all<I>(&self, jobs: I) -> WaitAll
+    where
+        I: IntoIterator<Item = JobRef>,
+        I::IntoIter: Send + 'static,
+    {
         WaitAll::new(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), jobs)
+    }
+
+    /// Waits for jobs that are yet to come, for a service that submits all day: the [`Tracker`] takes them from anywhere,
+    /// and the iterator tells their ends. The iterator itself ends when every clone of the tracker was dropped and every
+    /// job has ended.
+    pub fn track(&self) -> (Tracker, WaitAll) {
+        WaitAll::tracked(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()))
     }
 
     /// Goes on waiting for jobs where snapshots left them, which [`WaitAll::fleet`] takes with
@@ -176,7 +194,7 @@ impl Client {
         self.shared.session.backend()
     }
 
-    fn looks(&self, jobs: impl IntoIterator<Item = JobRef>) -> WaitAll {
+    fn looks(&self, jobs: Vec<JobRef>) -> WaitAll {
         WaitAll::new(Arc::clone(&self.shared), Arc::new(self.shared.session.policy().one_look()), jobs)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use boot_time::Instant;
 use http::{Method, Request, Response};
+use jobwatch::meter::{self, origin};
 use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use tracing::debug;
 use ureq::Agent;
@@ -40,8 +41,10 @@ pub(crate) fn exchange(
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let start = Instant::now();
     let server = request.uri().authority().cloned();
+    let origin = origin(request.uri());
     let answer = send_and_read(agent, request, timeout, max_body).map_err(|error| error.at(server.as_ref()));
     let elapsed = start.elapsed();
+    meter::request_ended(&origin, answer.as_ref(), elapsed);
     match &answer {
         Ok(answer) => debug!(status = answer.status().as_u16(), bytes = answer.body().len(), ?elapsed, "answered"),
         Err(error) => debug!(%error, ?elapsed, "not answered"),

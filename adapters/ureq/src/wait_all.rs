@@ -6,8 +6,8 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use jobwatch::{
-    Finished, Fleet, FleetAction, FleetEvent, JobRef, JobSnapshot, LookError, Policy, RequestId, SnapshotError, Stats,
-    Timestamp, TransportError,
+    Feed, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Policy, RequestId,
+    SnapshotError, Stats, Timestamp, TransportError, meter,
 };
 
 use tracing::{Span, debug, debug_span};
@@ -25,7 +25,48 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 pub struct WaitAll {
     shared: Arc<Shared>,
     fleet: Fleet,
+    /// Jobs that are not in the fleet yet.
+    feed: Feed,
+    /// A tracker may send more.
+    is_open: bool,
     workers: Workers,
+}
+
+/// Adds jobs to a running [`WaitAll`] from anywhere; see [`Client::track`](crate::Client::track). Cloning it is cheap.
+#[derive(Clone)]
+pub struct Tracker {
+    inbox: Arc<Inbox>,
+}
+
+/// What all clones of a tracker share; the last one closes it.
+struct Inbox(Sender<Message>);
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // A wait that is gone need not be told.
+        let _ = self.0.send(Message::Closed);
+    }
+}
+
+impl Tracker {
+    /// Has this job waited for, too. Never blocks.
+    ///
+    /// An id that is waited for already is waited for and told twice.
+    ///
+    /// # Errors
+    /// The wait is gone, and nobody would hear of the job: it is given back.
+    pub fn add(&self, job: JobRef) -> Result<(), JobRef> {
+        self.inbox.0.send(Message::Add(job)).map_err(|refused| match refused.0 {
+            Message::Add(job) => job,
+            _ => unreachable!("what was sent comes back"),
+        })
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker").finish_non_exhaustive()
+    }
 }
 
 /// Stops a [`WaitAll`] from anywhere: the jobs that are left end as `stopped`, at once.
@@ -49,10 +90,29 @@ impl fmt::Debug for Stopper {
 }
 
 impl WaitAll {
-    pub(crate) fn new(shared: Arc<Shared>, policy: Arc<Policy>, jobs: impl IntoIterator<Item = JobRef>) -> Self {
+    pub(crate) fn new<I>(shared: Arc<Shared>, policy: Arc<Policy>, jobs: I) -> Self
+    where
+        I: IntoIterator<Item = JobRef>,
+        I::IntoIter: Send + 'static,
+    {
         let mut all = Self::empty(shared, policy);
-        all.fleet.insert_distinct(jobs, all.now());
+        all.feed = Feed::new(jobs.into_iter());
         all
+    }
+
+    pub(crate) fn tracked(shared: Arc<Shared>, policy: Arc<Policy>) -> (Tracker, Self) {
+        let mut all = Self::empty(shared, policy);
+        all.is_open = true;
+        (Tracker { inbox: Arc::new(Inbox(all.workers.sender())) }, all)
+    }
+
+    /// Waits for another job, too; after the end has been told there is something to ask for again. A wait that was
+    /// stopped before does not stop this one.
+    ///
+    /// An id that is waited for already is waited for and told twice.
+    pub fn add(&mut self, job: JobRef) -> JobHandle {
+        let now = self.now();
+        self.fleet.insert(job, now)
     }
 
     pub(crate) fn resume(
@@ -70,8 +130,8 @@ impl WaitAll {
 
     fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
         let fleet = shared.session.fleet(policy, shared.entropy());
-        let workers = Workers::new(shared.agent.clone(), shared.session.backend().max_body());
-        Self { shared, fleet, workers }
+        let workers = Workers::new(shared.agent.clone(), shared.session.max_body());
+        Self { shared, fleet, feed: Feed::empty(), is_open: false, workers }
     }
 
     /// A handle that stops this wait from another thread or a signal handler.
@@ -86,6 +146,7 @@ impl WaitAll {
             while let Some(message) = self.workers.receive(Duration::ZERO) {
                 self.take(message);
             }
+            let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
                 if let Err(error) = self.workers.send(id, self.span(id), request, timeout) {
@@ -106,7 +167,14 @@ impl WaitAll {
                 }
                 return Some(event);
             }
-            let FleetAction::Sleep { until } = action else { return None };
+            if !fed {
+                continue;
+            }
+            let until = match action {
+                FleetAction::Sleep { until } => until,
+                _ if self.is_open => Timestamp::MAX,
+                _ => return None,
+            };
             // Timers have grains: round up, so that nothing is polled a moment too early, over and over.
             let sleep = until.saturating_since(self.now()).saturating_add(Duration::from_micros(1));
             if let Some(message) = self.workers.receive(sleep.min(LONGEST_SLEEP)) {
@@ -125,9 +193,9 @@ impl WaitAll {
         self.shared.clock.now()
     }
 
-    /// Jobs whose wait has not ended.
+    /// Jobs whose wait has not ended, as far as they are known.
     pub fn remaining(&self) -> usize {
-        self.fleet.len()
+        self.fleet.len() + self.feed.size_hint().0
     }
 
     /// What this wait has cost and reached so far.
@@ -138,7 +206,14 @@ impl WaitAll {
     fn take(&mut self, message: Message) {
         let now = self.now();
         match message {
-            Message::Stop => self.fleet.stop_all(now),
+            Message::Stop => {
+                self.feed = Feed::empty();
+                self.fleet.stop_all(now);
+            }
+            Message::Add(job) => {
+                self.fleet.insert(job, now);
+            }
+            Message::Closed => self.is_open = false,
             Message::Renewed(renewed) => self.fleet.renewed(now, renewed),
             Message::Answer(id, answer) => match *answer {
                 Ok(response) => self.fleet.handle_response(now, id, &response),
@@ -148,11 +223,13 @@ impl WaitAll {
     }
 
     fn span(&self, id: RequestId) -> Span {
-        debug_span!("look", job = self.fleet.job(id.job()).map(tracing::field::debug))
+        let job = self.fleet.job(id.job()).map(tracing::field::debug);
+        debug_span!("look", job, jobs = self.fleet.asked_for(id))
     }
 }
 
 fn tell(finished: &Finished) {
+    meter::wait_ended(finished);
     debug!(
         job = ?finished.job,
         outcome = %finished.outcome,
@@ -176,7 +253,7 @@ impl Iterator for WaitAll {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.fleet.len(), None)
+        (self.remaining(), None)
     }
 }
 

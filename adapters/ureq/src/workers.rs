@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http::{Request, Response};
-use jobwatch::{Backend, RequestId, TransportError};
+use jobwatch::{Backend, JobRef, RequestId, TransportError};
 use tracing::Span;
 use ureq::Agent;
 
@@ -15,6 +15,9 @@ use crate::exchange::exchange;
 /// What falls into the inbox.
 pub(crate) enum Message {
     Answer(RequestId, Box<Result<Response<Vec<u8>>, TransportError>>),
+    Add(JobRef),
+    /// The last tracker is gone.
+    Closed,
     Renewed(Result<Arc<Backend>, String>),
     Stop,
 }

@@ -1,0 +1,125 @@
+//! The requests under way: each holds one place, until its answer, its error, or the end of its time.
+
+use core::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::string::String;
+use std::vec::Vec;
+
+use super::words::{JobHandle, RequestId};
+use crate::job::HopId;
+use crate::{AttemptId, Timestamp};
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    slots: Vec<(u32, Option<Under>)>,
+    free: Vec<u32>,
+    expiries: BinaryHeap<Reverse<(Timestamp, u32, u32)>>,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Under {
+    pub(super) lane: u8,
+    pub(super) sent_at: Timestamp,
+    expires: Timestamp,
+    pub(super) asks: Asks,
+}
+
+/// Whom a request asks for.
+#[derive(Debug)]
+pub(super) enum Asks {
+    One(JobHandle, HopId),
+    Many(Batch),
+}
+
+/// Jobs that one request asks for, each by an attempt of its own.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) members: Vec<(JobHandle, AttemptId)>,
+    /// The token of the page that is asked for; the first has none.
+    pub(super) page: Option<String>,
+    /// Pages asked for before this one.
+    pub(super) pages: u8,
+    /// Not the first request of its members' attempts.
+    pub(super) again: bool,
+    /// How often the backend's credentials had been renewed when it was sent.
+    pub(super) renewals: u32,
+}
+
+impl Requests {
+    pub(super) fn insert(&mut self, lane: u8, sent_at: Timestamp, expires: Timestamp, asks: Asks) -> Option<RequestId> {
+        let first = match &asks {
+            Asks::One(handle, _) => *handle,
+            Asks::Many(batch) => batch.members.first()?.0,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push((0, None));
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let (generation, kept) = &mut self.slots[slot as usize];
+        *kept = Some(Under { lane, sent_at, expires, asks });
+        self.expiries.push(Reverse((expires, slot, *generation)));
+        Some(RequestId { slot, generation: *generation, first })
+    }
+
+    /// Ends a request; `None` where it has ended already, or never was.
+    pub(super) fn take(&mut self, id: RequestId) -> Option<Under> {
+        self.end(id.slot, id.generation)
+    }
+
+    /// How many jobs a request asks for; zero where it has ended.
+    pub(super) fn asked_for(&self, id: RequestId) -> usize {
+        let kept = self.slots.get(id.slot as usize).filter(|(generation, _)| *generation == id.generation);
+        match kept.and_then(|(_, under)| under.as_ref()).map(|under| &under.asks) {
+            None => 0,
+            Some(Asks::One(..)) => 1,
+            Some(Asks::Many(batch)) => batch.members.len(),
+        }
+    }
+
+    /// Ends the next request whose time is over.
+    pub(super) fn expire(&mut self, now: Timestamp) -> Option<Under> {
+        loop {
+            let Reverse((_, slot, generation)) = *self.expiries.peek().filter(|Reverse((at, ..))| *at <= now)?;
+            self.expiries.pop();
+            if let Some(under) = self.end(slot, generation) {
+                return Some(under);
+            }
+        }
+    }
+
+    /// Ends any request, and tells its lane.
+    pub(super) fn forget(&mut self) -> Option<u8> {
+        loop {
+            let Reverse((_, slot, generation)) = self.expiries.pop()?;
+            if let Some(under) = self.end(slot, generation) {
+                return Some(under.lane);
+            }
+        }
+    }
+
+    /// When the next place is free at the latest.
+    pub(super) fn next_expiry(&mut self) -> Option<Timestamp> {
+        while let Some(Reverse((at, slot, generation))) = self.expiries.peek() {
+            let (current, kept) = &self.slots[*slot as usize];
+            if current == generation && kept.as_ref().is_some_and(|under| under.expires == *at) {
+                return Some(*at);
+            }
+            self.expiries.pop();
+        }
+        None
+    }
+
+    fn end(&mut self, slot: u32, generation: u32) -> Option<Under> {
+        let (current, kept) = self.slots.get_mut(slot as usize)?;
+        if *current != generation {
+            return None;
+        }
+        let under = kept.take()?;
+        if let Some(next) = current.checked_add(1) {
+            *current = next;
+            self.free.push(slot);
+        }
+        Some(under)
+    }
+}

@@ -1,0 +1,162 @@
+//! The jobs of a fleet: sleeping ones packed, the others open.
+
+use std::boxed::Box;
+use std::vec::Vec;
+
+use super::timers::MOST_SLOTS;
+use super::words::JobHandle;
+use crate::JobRef;
+use crate::job::{Job, Packed, Words};
+
+/// Slots, each with a generation, so that no handle ever names two jobs.
+#[derive(Debug, Default)]
+pub(super) struct Slab {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    words: Words,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    generation: u32,
+    pub(super) class: u16,
+    pub(super) lane: u8,
+    pub(super) queue: Queue,
+    seat: Seat,
+}
+
+#[derive(Debug)]
+enum Seat {
+    Vacant,
+    Packed(Packed),
+    Open(Box<Job>),
+}
+
+/// Where a job waits for room; entries of the queues that disagree are leftovers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    None,
+    Ready,
+    Urgent,
+    /// Its wait has ended, and the news waits to be drained.
+    Told,
+}
+
+impl Slab {
+    pub(super) fn insert(&mut self, job: Box<Job>, class: u16, lane: u8) -> u32 {
+        let seat = Seat::Open(job);
+        if let Some(slot) = self.free.pop() {
+            let kept = &mut self.slots[slot as usize];
+            (kept.class, kept.lane, kept.queue, kept.seat) = (class, lane, Queue::None, seat);
+            return slot;
+        }
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        assert!(slot < MOST_SLOTS, "more than 268 million jobs in one fleet");
+        self.slots.push(Slot { generation: 0, class, lane, queue: Queue::None, seat });
+        slot
+    }
+
+    /// Takes the job out; its handle names nothing any more.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Box<Job>> {
+        let kept = &mut self.slots[slot as usize];
+        let job = match core::mem::replace(&mut kept.seat, Seat::Vacant) {
+            Seat::Vacant => return None,
+            Seat::Packed(packed) => Box::new(packed.unpack(&self.words)),
+            Seat::Open(job) => job,
+        };
+        // A slot whose generations are used up is never used again, so that no handle can name two jobs.
+        if let Some(next) = kept.generation.checked_add(1) {
+            kept.generation = next;
+            self.free.push(slot);
+        }
+        Some(job)
+    }
+
+    pub(super) fn handle(&self, slot: u32) -> JobHandle {
+        JobHandle { slot, generation: self.slots[slot as usize].generation }
+    }
+
+    /// The slot that a handle names; `None` where that job is gone.
+    pub(super) fn slot(&self, handle: JobHandle) -> Option<u32> {
+        let kept = self.slots.get(handle.slot as usize)?;
+        (kept.generation == handle.generation && !matches!(kept.seat, Seat::Vacant)).then_some(handle.slot)
+    }
+
+    pub(super) fn at(&self, slot: u32) -> &Slot {
+        &self.slots[slot as usize]
+    }
+
+    pub(super) fn at_mut(&mut self, slot: u32) -> &mut Slot {
+        &mut self.slots[slot as usize]
+    }
+
+    /// A job to be stepped.
+    pub(super) fn open(&mut self, slot: u32) -> Option<&mut Job> {
+        let kept = &mut self.slots[slot as usize];
+        if let Seat::Packed(_) = kept.seat
+            && let Seat::Packed(packed) = core::mem::replace(&mut kept.seat, Seat::Vacant)
+        {
+            kept.seat = Seat::Open(Box::new(packed.unpack(&self.words)));
+        }
+        match &mut kept.seat {
+            Seat::Open(job) => Some(job),
+            Seat::Vacant | Seat::Packed(_) => None,
+        }
+    }
+
+    /// Packs a job that was stepped, if it can be.
+    pub(super) fn close(&mut self, slot: u32) {
+        let kept = &mut self.slots[slot as usize];
+        kept.seat = match core::mem::replace(&mut kept.seat, Seat::Vacant) {
+            Seat::Open(job) => match Packed::pack(job, &mut self.words) {
+                Ok(packed) => Seat::Packed(packed),
+                Err(job) => Seat::Open(job),
+            },
+            seat => seat,
+        };
+    }
+
+    pub(super) fn job(&self, slot: u32) -> Option<&JobRef> {
+        match &self.slots[slot as usize].seat {
+            Seat::Vacant => None,
+            Seat::Packed(packed) => Some(packed.job()),
+            Seat::Open(job) => Some(&job.job),
+        }
+    }
+
+    /// A job to look at: the open one itself, or the packed one.
+    pub(super) fn view(&self, slot: u32) -> Option<View<'_>> {
+        match &self.slots[slot as usize].seat {
+            Seat::Vacant => None,
+            Seat::Packed(packed) => Some(View::Packed(packed, &self.words)),
+            Seat::Open(job) => Some(View::Open(job)),
+        }
+    }
+
+    /// Every slot that has a job whose wait has not ended.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = u32> {
+        let waiting = |slot: &Slot| slot.queue != Queue::Told && !matches!(slot.seat, Seat::Vacant);
+        (0..).zip(&self.slots).filter(move |(_, slot)| waiting(slot)).map(|(slot, _)| slot)
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A job to look at.
+#[derive(Debug)]
+pub(super) enum View<'a> {
+    Packed(&'a Packed, &'a Words),
+    Open(&'a Job),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_small() {
+        assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
+    }
+}

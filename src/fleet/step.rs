@@ -1,0 +1,382 @@
+//! The fleet's decisions: who goes next, and what becomes of an answer.
+
+use std::string::String;
+use std::sync::Arc;
+
+use http::Response;
+
+use super::slab::{Queue, View};
+use super::words::{FleetAction, JobHandle};
+use super::{Asks, Fleet, News, Renewal, terms};
+use crate::finished::TransportError;
+use crate::job::{HopId, JobStep, Refused, Taken};
+use crate::{EndReason, Timestamp};
+
+impl Fleet {
+    /// What to do at this instant.
+    pub fn poll(&mut self, now: Timestamp) -> FleetAction {
+        let now = self.advance(now);
+        self.free_places(now);
+        self.run_timers(now);
+        if self.renewal == Renewal::Wanted {
+            self.renewal = Renewal::UnderWay;
+            return FleetAction::Renew;
+        }
+        if self.renewal != Renewal::UnderWay {
+            let (lanes, turn) = (self.lanes.len(), self.turn);
+            for lane in (0..lanes).map(|next| (turn + next) % lanes) {
+                if let Some(action) = self.send_from(lane, now) {
+                    // The others come first next time.
+                    self.turn = (lane + 1) % lanes;
+                    return action;
+                }
+            }
+        }
+        if self.is_empty() { FleetAction::Idle } else { FleetAction::Sleep { until: self.next_instant(now) } }
+    }
+
+    /// When there is something to do at the earliest, if no answer comes.
+    fn next_instant(&mut self, now: Timestamp) -> Timestamp {
+        let mut until = self.timers.next().unwrap_or(Timestamp::MAX);
+        if self.renewal != Renewal::UnderWay {
+            let spacing = self.probe_spacing();
+            for lane in self.lanes.iter().filter(|lane| lane.has_line()) {
+                let open = Some(lane.open_at(spacing)).filter(|at| *at > now);
+                until = until.min(open.or_else(|| self.requests.next_expiry()).unwrap_or(Timestamp::MAX));
+            }
+        }
+        until
+    }
+
+    /// The time between two probes in an outage: the shortest that a failed job waits anyway.
+    fn probe_spacing(&self) -> core::time::Duration {
+        let policy = self.policy_of(0);
+        policy.set.failure_backoff.0.max(policy.min_delay())
+    }
+
+    /// Ends the requests whose time is over.
+    fn free_places(&mut self, now: Timestamp) {
+        while let Some(under) = self.requests.expire(now) {
+            let lane = &mut self.lanes[usize::from(under.lane)];
+            lane.note_ended();
+            lane.note_failure(crate::LookError::Expired, under.sent_at, now);
+            if let Asks::Many(_) = under.asks {
+                self.count(under.lane, |stats| stats.failed_requests += 1);
+            }
+        }
+    }
+
+    /// Lets every timer fire that is due: requests in flight expire, waiting jobs get in line.
+    fn run_timers(&mut self, now: Timestamp) {
+        while let Some(slot) = self.timers.pop_due(now) {
+            let (class, queue) = (self.slab.at(slot).class, self.slab.at(slot).queue);
+            let timeout = self.policy_of(class).total_timeout();
+            let (is_waiting, deadline) = match self.slab.view(slot) {
+                None => continue,
+                Some(View::Packed(packed, _)) => (true, timeout.map(|timeout| packed.deadline(timeout))),
+                Some(View::Open(job)) => {
+                    let is_waiting = job.poller.in_flight().is_none() && job.poller.ended().is_none();
+                    (is_waiting, timeout.map(|timeout| job.poller.started().saturating_add(timeout)))
+                }
+            };
+            if !is_waiting {
+                // Taken back without a look in its place, which would need room and might fall into a cool-down.
+                self.expire(slot, now);
+                self.settle(slot, now);
+                continue;
+            }
+            if queue == Queue::Urgent && self.is_overdue(slot, now) {
+                self.settle(slot, now);
+                continue;
+            }
+            let lane = usize::from(self.slab.at(slot).lane);
+            match deadline {
+                Some(deadline) if now >= deadline => {
+                    self.slab.at_mut(slot).queue = Queue::Urgent;
+                    self.lanes[lane].urgent.push_back(slot);
+                    // However late the driver is, a final look has this long to find room.
+                    let grace = self.policy_of(class).final_grace();
+                    self.timers.set(slot, now.saturating_add(grace));
+                }
+                deadline => {
+                    self.slab.at_mut(slot).queue = Queue::Ready;
+                    self.lanes[lane].ready.push_back(slot);
+                    if let Some(deadline) = deadline {
+                        self.timers.set(slot, deadline);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the wait of a job that found no room for its final look.
+    fn is_overdue(&mut self, slot: u32, now: Timestamp) -> bool {
+        let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
+        self.slab.open(slot).is_some_and(|job| job.poller.end_overdue(&policy, now))
+    }
+
+    /// Takes a job's attempt back, if its time is over.
+    pub(super) fn expire(&mut self, slot: u32, now: Timestamp) {
+        let (class, lane) = (self.slab.at(slot).class, self.slab.at(slot).lane);
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(class)));
+        let terms = terms(&backend, &policy, self.renewal);
+        let Some(job) = self.slab.open(slot) else { return };
+        let (failed, in_company) = (job.failed_requests(), job.is_in_company());
+        job.expire(&terms, now);
+        // A shared request is counted once, by itself.
+        let failed = if in_company { 0 } else { job.failed_requests() - failed };
+        self.count(lane, |stats| stats.failed_requests += u64::from(failed));
+    }
+
+    /// The next request of a lane, if it may send one.
+    fn send_from(&mut self, lane: usize, now: Timestamp) -> Option<FleetAction> {
+        loop {
+            if let Some(until) = self.lanes[lane].cooling(now) {
+                self.send_line_away(lane, now, until);
+                return None;
+            }
+            let spacing = self.probe_spacing();
+            let kept = &mut self.lanes[lane];
+            if !kept.has_room() || kept.open_at(spacing) > now {
+                return None;
+            }
+            let action = if let Some(slot) = kept.hops.pop_front() {
+                // The job may have ended since, and the slot may be another's.
+                let has_hop = matches!(self.slab.view(slot), Some(View::Open(job)) if job.has_hop());
+                if has_hop { self.step(slot, now) } else { None }
+            } else if let Some(batch) = kept.batches.pop_front() {
+                self.send_batch(lane, batch, now)
+            } else if let Some(slot) = kept.urgent.pop_front() {
+                if self.leaves_line(slot, Queue::Urgent) { self.step(slot, now) } else { None }
+            } else {
+                let slot = kept.ready.pop_front()?;
+                let goes = self.leaves_line(slot, Queue::Ready) && !self.gives_up(slot, now);
+                if goes { self.look(lane, slot, now) } else { None }
+            };
+            if action.is_some() {
+                return action;
+            }
+        }
+    }
+
+    /// Takes a job out of its line, if it still stands there.
+    pub(super) fn leaves_line(&mut self, slot: u32, queue: Queue) -> bool {
+        let kept = self.slab.at_mut(slot);
+        let stands = kept.queue == queue;
+        if stands {
+            kept.queue = Queue::None;
+        }
+        stands
+    }
+
+    /// In an outage that has lasted for longer than the policy allows, waiting in line is of no use.
+    fn gives_up(&mut self, slot: u32, now: Timestamp) -> bool {
+        let kept = self.slab.at(slot);
+        let (lane, set) = (&self.lanes[usize::from(kept.lane)], &self.policy_of(kept.class).set);
+        let (rounds, time, reason) = if lane.proven {
+            (0, set.max_failure_time, EndReason::FailingTooLong)
+        } else {
+            (set.max_first_failures, core::time::Duration::ZERO, EndReason::FailuresSpent)
+        };
+        let Some(outage) = lane.outage(rounds, time, now) else { return false };
+        if let Some(job) = self.slab.open(slot) {
+            job.give_up(now, outage.error, reason);
+        }
+        self.settle(slot, now);
+        true
+    }
+
+    /// While a lane cools down, nobody stands in line: each waits for the end, plus some jitter.
+    fn send_line_away(&mut self, lane: usize, now: Timestamp, until: Timestamp) {
+        let kept = &mut self.lanes[lane];
+        let (hops, batches) = (core::mem::take(&mut kept.hops), core::mem::take(&mut kept.batches));
+        let (urgent, ready) = (core::mem::take(&mut kept.urgent), core::mem::take(&mut kept.ready));
+        for slot in hops {
+            if matches!(self.slab.view(slot), Some(View::Open(job)) if job.has_hop()) {
+                self.put_off(slot, now, until);
+            }
+        }
+        for (handle, attempt) in batches.into_iter().flat_map(|batch| batch.members) {
+            if let Some(slot) = self.slab.slot(handle)
+                && matches!(self.slab.view(slot), Some(View::Open(job)) if job.is_sharing(attempt))
+            {
+                self.put_off(slot, now, until);
+            }
+        }
+        let urgent = urgent.into_iter().map(|slot| (slot, Queue::Urgent));
+        for (slot, queue) in urgent.chain(ready.into_iter().map(|slot| (slot, Queue::Ready))) {
+            if self.leaves_line(slot, queue) {
+                let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
+                if let Some(job) = self.slab.open(slot) {
+                    job.poller.hold(&policy, now, until);
+                }
+                self.settle(slot, now);
+            }
+        }
+    }
+
+    fn put_off(&mut self, slot: u32, now: Timestamp, until: Timestamp) {
+        let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
+        if let Some(job) = self.slab.open(slot) {
+            job.put_off(&policy, now, until);
+        }
+        self.settle(slot, now);
+    }
+
+    /// Polls a job: a request to send, or whatever else has become of it.
+    pub(super) fn step(&mut self, slot: u32, now: Timestamp) -> Option<FleetAction> {
+        let (class, lane) = (self.slab.at(slot).class, self.slab.at(slot).lane);
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(class)));
+        let terms = terms(&backend, &policy, self.renewal);
+        let (handle, proven) = (self.slab.handle(slot), self.lanes[usize::from(lane)].proven);
+        let job = self.slab.open(slot)?;
+        if proven {
+            job.poller.note_backend_proven();
+        }
+        let failed = job.failed_requests();
+        let step = job.poll(&terms, now);
+        let failed = job.failed_requests() - failed;
+        self.count(lane, |stats| stats.failed_requests += u64::from(failed));
+        let action = match step {
+            JobStep::Send { id, request, timeout } => {
+                self.lanes[usize::from(lane)].note_sent(now);
+                self.count(lane, |stats| stats.requests += 1);
+                let id = self.requests.insert(lane, now, now.saturating_add(timeout), Asks::One(handle, id))?;
+                Some(FleetAction::Send { id, request, timeout })
+            }
+            JobStep::Sleep { .. } | JobStep::Ended(_) => None,
+        };
+        self.settle(slot, now);
+        action
+    }
+
+    /// Takes the answer to a request for one job; tells whether the job is there to hear it.
+    pub(super) fn take_answer<B: AsRef<[u8]>>(
+        &mut self,
+        lane: u8,
+        handle: JobHandle,
+        hop: HopId,
+        sent_at: Timestamp,
+        now: Timestamp,
+        response: &Response<B>,
+    ) -> bool {
+        let Some(slot) = self.waiting(handle) else { return false };
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
+        let terms = terms(&backend, &policy, self.renewal);
+        let proven = self.lanes[usize::from(lane)].proven;
+        let Some(job) = self.slab.open(slot) else { return false };
+        if proven {
+            job.poller.note_backend_proven();
+        }
+        let failed = job.failed_requests();
+        let Some(taken) = job.handle_response(&terms, now, hop, response) else { return false };
+        let failed = job.failed_requests() - failed;
+        self.count(lane, |stats| {
+            stats.failed_requests += u64::from(failed);
+            stats.throttled_requests += u64::from(taken.throttled);
+            stats.hints += u64::from(taken.hinted);
+        });
+        self.lanes[usize::from(lane)].note_answer(&taken, sent_at, now, policy.max_retry_after());
+        if let Some(error) = taken.failed {
+            self.lanes[usize::from(lane)].note_failure(error, sent_at, now);
+        }
+        self.note_credentials(&taken, now, response.status().as_u16());
+        self.take_further(slot, now, &taken);
+        true
+    }
+
+    /// Takes the news that a request for one job brings no answer.
+    pub(super) fn take_error(
+        &mut self,
+        lane: u8,
+        handle: JobHandle,
+        hop: HopId,
+        now: Timestamp,
+        error: &TransportError,
+    ) {
+        let Some(slot) = self.waiting(handle) else { return };
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
+        let terms = terms(&backend, &policy, self.renewal);
+        let proven = self.lanes[usize::from(lane)].proven;
+        let Some(job) = self.slab.open(slot) else { return };
+        if proven {
+            job.poller.note_backend_proven();
+        }
+        if job.handle_error(&terms, now, hop, error).is_some() {
+            self.count(lane, |stats| stats.failed_requests += 1);
+        }
+        self.settle(slot, now);
+    }
+
+    /// What follows from an answer for the job itself: news, a further request, another lane.
+    pub(super) fn take_further(&mut self, slot: u32, now: Timestamp, taken: &Taken) {
+        let handle = self.slab.handle(slot);
+        if let Some(View::Open(job)) = self.slab.view(slot) {
+            if let Some(state) = job.state_word().filter(|_| taken.changed) {
+                if taken.unknown_state {
+                    self.news.push_back(News::Changed { handle, state: Arc::clone(state), unknown: true });
+                }
+                self.news.push_back(News::Changed { handle, state: Arc::clone(state), unknown: false });
+            }
+            let has_hop = job.has_hop();
+            let address = job.asked_at().map(String::from);
+            if let Some(address) = address {
+                self.slab.at_mut(slot).lane = self.lane_of(Some(&address));
+            }
+            if has_hop {
+                let lane = usize::from(self.slab.at(slot).lane);
+                self.lanes[lane].hops.push_back(slot);
+            }
+        }
+        self.settle(slot, now);
+    }
+
+    /// What an answer says of the credentials that all jobs share.
+    pub(super) fn note_credentials(&mut self, taken: &Taken, now: Timestamp, status: u16) {
+        match taken.refused {
+            Some(Refused::Renewable) if self.renewal == Renewal::Possible => self.renewal = Renewal::Wanted,
+            Some(Refused::ForGood) => self.refuse(now, format!("the credentials were refused: HTTP status {status}")),
+            None if taken.good && self.renewal == Renewal::Unproven => self.renewal = Renewal::Possible,
+            _ => {}
+        }
+    }
+
+    /// Where the credentials were refused for good, nobody asks with them any more; what is under way may still tell an
+    /// end.
+    pub(super) fn refuse(&mut self, now: Timestamp, why: String) {
+        self.refused = Some(why);
+        for slot in 0..self.slab.len() {
+            if self.slab.job(slot).is_some() && self.slab.at(slot).queue != Queue::Told {
+                self.settle(slot, now);
+            }
+        }
+    }
+
+    /// Brings timers and news in line with what a job has become.
+    pub(super) fn settle(&mut self, slot: u32, now: Timestamp) {
+        if self.slab.at(slot).queue == Queue::Told {
+            return;
+        }
+        let refused = self.refused.clone();
+        let Some(job) = self.slab.open(slot) else { return };
+        if let Some(why) = refused
+            && job.poller.ended().is_none()
+            && (job.poller.in_flight().is_none() || job.has_hop())
+        {
+            job.refuse(now, &why);
+        }
+        if let Some(ended) = job.poller.ended() {
+            let (outcome, delay) = job.verdict(&ended);
+            let lane = self.slab.at(slot).lane;
+            self.count(lane, |stats| stats.note_end(outcome, delay));
+            self.timers.clear(slot);
+            self.jobs -= 1;
+            self.slab.at_mut(slot).queue = Queue::Told;
+            self.news.push_back(News::Finished(slot));
+        } else if let Some(due) = job.poller.due() {
+            self.slab.at_mut(slot).queue = Queue::None;
+            self.timers.set(slot, due);
+        }
+        self.slab.close(slot);
+    }
+}

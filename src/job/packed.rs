@@ -1,0 +1,213 @@
+//! A job that sleeps and has had no trouble, in a third of the memory.
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::sync::Arc;
+use std::vec::Vec;
+
+use super::{Extra, Job};
+use crate::poller::Phase;
+use crate::{EndReason, JobRef, Outcome, PollerState, Timestamp, WaitReason};
+
+/// So many words are enough for any honest backend; a job in another state is not packed.
+const MOST_WORDS: usize = 64;
+
+/// No instant.
+const NEVER: u64 = u64::MAX;
+
+/// The state words of many jobs, each kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Words(Vec<Arc<str>>);
+
+impl Words {
+    /// The number of a word from 1, and 0 for none; `None` where there are too many.
+    fn number(&mut self, word: Option<Arc<str>>) -> Result<u8, Option<Arc<str>>> {
+        let Some(word) = word else { return Ok(0) };
+        let index = match self.0.iter().position(|known| *known == word) {
+            Some(index) => index,
+            None if self.0.len() < MOST_WORDS => {
+                self.0.push(word);
+                self.0.len() - 1
+            }
+            None => return Err(Some(word)),
+        };
+        u8::try_from(index + 1).map_err(|_| None)
+    }
+
+    fn word(&self, number: u8) -> Option<&Arc<str>> {
+        self.0.get(usize::from(number).checked_sub(1)?)
+    }
+}
+
+/// A sleeping job whose only story is that it is unfinished: every field that is not here has its first value.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    job: JobRef,
+    seed: u64,
+    started: u64,
+    born: u64,
+    latest: u64,
+    anchor: u64,
+    floor: u64,
+    previous_gap: u64,
+    until: u64,
+    unfinished_at: u64,
+    looks: u32,
+    gaps: u32,
+    requests: u32,
+    state: u8,
+    /// `None` for a wait that was stopped.
+    reason: Option<WaitReason>,
+    flags: u8,
+}
+
+const SEEN: u8 = 1;
+const PROVEN: u8 = 2;
+/// The backend has told when the job was created, which is when it was born.
+const CREATED: u8 = 4;
+
+impl Packed {
+    /// Packs a job, or gives it back as it is.
+    pub(crate) fn pack(mut job: Box<Job>, words: &mut Words) -> Result<Self, Box<Job>> {
+        let created = match job.extra.as_deref() {
+            None => false,
+            Some(extra) if extra.is_creation_at(job.poller.born) => true,
+            Some(_) => return Err(job),
+        };
+        let (until, reason) = match job.poller.phase {
+            Phase::Waiting { until, reason } => (until, Some(reason)),
+            Phase::Ended { at, outcome: Outcome::Stopped, reason: EndReason::Stopped } => (at, None),
+            Phase::InFlight { .. } | Phase::Ended { .. } => return Err(job),
+        };
+        if job.hop.is_some() || job.message.is_some() || job.failed_requests > 0 || !job.poller.is_untroubled() {
+            return Err(job);
+        }
+        let state = match words.number(job.state.take()) {
+            Ok(state) => state,
+            Err(word) => {
+                job.state = word;
+                return Err(job);
+            }
+        };
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let poller = &job.poller;
+        Ok(Self {
+            seed: poller.seed,
+            started: poller.started,
+            born: poller.born,
+            latest: poller.latest,
+            anchor: poller.anchor,
+            floor: poller.floor,
+            previous_gap: poller.previous_gap,
+            until,
+            unfinished_at: job.unfinished_at.map_or(NEVER, Timestamp::as_nanos),
+            looks: poller.looks,
+            gaps: poller.gaps,
+            requests: job.requests,
+            state,
+            reason,
+            flags: flag(job.seen, SEEN) | flag(poller.proven, PROVEN) | flag(created, CREATED),
+            job: job.job,
+        })
+    }
+
+    pub(crate) fn unpack(self, words: &Words) -> Job {
+        let phase = match self.reason {
+            Some(reason) => Phase::Waiting { until: self.until, reason },
+            None => Phase::Ended { at: self.until, outcome: Outcome::Stopped, reason: EndReason::Stopped },
+        };
+        let created_at = (self.flags & CREATED > 0).then(|| Timestamp::from_nanos(self.born));
+        let extra = created_at.map(|at| Box::new(Extra { created_at: Some(at), ..Extra::default() }));
+        Job {
+            poller: PollerState {
+                seed: self.seed,
+                started: self.started,
+                born: self.born,
+                latest: self.latest,
+                anchor: self.anchor,
+                floor: self.floor,
+                failing_since: 0,
+                denied_since: 0,
+                previous_gap: self.previous_gap,
+                phase,
+                looks: self.looks,
+                failed_looks: 0,
+                gaps: self.gaps,
+                failures: 0,
+                setbacks: 0,
+                denials: 0,
+                last_error: None,
+                throttled: false,
+                woken: false,
+                proven: self.flags & PROVEN > 0,
+            },
+            hop: None,
+            state: words.word(self.state).cloned(),
+            message: None,
+            requests: self.requests,
+            failed_requests: 0,
+            seen: self.flags & SEEN > 0,
+            sent_at: Timestamp::from_nanos(self.anchor),
+            unfinished_at: (self.unfinished_at != NEVER).then(|| Timestamp::from_nanos(self.unfinished_at)),
+            extra,
+            job: self.job,
+        }
+    }
+
+    /// Like [`unpack`](Self::unpack), and leaves the packed one as it is.
+    pub(crate) fn unpacked(&self, words: &Words) -> Job {
+        let copy = Self { job: self.job.clone(), ..*self };
+        copy.unpack(words)
+    }
+
+    pub(crate) fn job(&self) -> &JobRef {
+        &self.job
+    }
+
+    pub(crate) fn state<'w>(&self, words: &'w Words) -> Option<&'w str> {
+        words.word(self.state).map(|word| &**word)
+    }
+
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// When the next look is due; `None` where the wait was stopped.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.reason.map(|_| Timestamp::from_nanos(self.until))
+    }
+
+    /// The instant of the final look under this time limit.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Timestamp {
+        Timestamp::from_nanos(self.started).saturating_add(timeout)
+    }
+}
+
+impl Extra {
+    /// There is nothing in it but the creation, at this instant.
+    fn is_creation_at(&self, born: u64) -> bool {
+        let created = self.created_at == Some(Timestamp::from_nanos(born));
+        created
+            && !self.missed
+            && self.moved_to.is_none()
+            && self.told.is_none()
+            && self.refined_since.is_none()
+            && self.started_at.is_none()
+            && self.ended_at.is_none()
+            && self.result.is_none()
+            && self.progress.is_none()
+            && self.queue_position.is_none()
+            && self.cancel_at.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_job_is_small() {
+        assert!(size_of::<Packed>() <= 120, "{}", size_of::<Packed>());
+        assert!(size_of::<Job>() <= 336, "{}", size_of::<Job>());
+    }
+}

@@ -1,0 +1,168 @@
+//! Taking an answer that was read.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use http::Response;
+
+use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
+use crate::dialect::{JobClass, Reading, header_text};
+use crate::policy::LONGEST_CREDIBLE_HINT;
+use crate::{Backend, Hint, LookError, Observation, Schedule, Timestamp};
+
+/// How long after our own create a 404 means "not yet visible".
+const VISIBLE_AFTER: Duration = Duration::from_secs(30);
+
+/// Below this, the server's `Date`, which has whole seconds and travels for a while, does not prove its clock wrong.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+impl Job {
+    pub(super) fn take_reading<S: Schedule, B>(
+        &mut self,
+        terms: &Terms<'_, S>,
+        now: Timestamp,
+        id: HopId,
+        response: &Response<B>,
+        mut reading: Reading,
+    ) -> Taken {
+        let told = self.extra.as_ref().and_then(|extra| extra.told).and_then(observation_of);
+        let observation = match (reading.observation, told) {
+            // An end that was told never changes, and a job that has ended is not lost.
+            (Observation::Succeeded | Observation::Failed | Observation::Cancelled, Some(told)) => told,
+            (Observation::Lost { .. }, Some(_)) => {
+                let error = LookError::Status(response.status().as_u16());
+                Observation::Transient { error, hint: None }
+            }
+            (Observation::Lost { definite: false }, None) if self.is_not_yet_visible(now) => {
+                Observation::Pending { hint: None }
+            }
+            (observation, _) => observation,
+        };
+        let known = reading.observation == observation;
+        let unfinished = matches!(observation, Observation::Pending { .. } | Observation::Running { .. });
+        let tells_state = known && reading.state.is_some() && !(unfinished && told.is_some());
+        let changed = tells_state && reading.state.as_deref() != self.state.as_deref();
+        if changed {
+            self.state = reading.state.take().map(Arc::from);
+        }
+        if known && unfinished {
+            self.seen = true;
+            let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
+            let stale = Duration::from_secs(age).max(terms.backend.dialect().freshness());
+            self.unfinished_at = self.unfinished_at.max(Some(self.sent_at.saturating_sub(stale)));
+        }
+        self.note_extra(terms.backend, now, response, &mut reading);
+        if observation == Observation::Succeeded
+            && let Some(taken) = self.go_for_result(terms, now, id, &mut reading, changed)
+        {
+            return taken;
+        }
+        let told = matches!(
+            observation,
+            Observation::Pending { .. }
+                | Observation::Running { .. }
+                | Observation::Succeeded
+                | Observation::Failed
+                | Observation::Cancelled
+                | Observation::Lost { .. }
+        );
+        let status = response.status().as_u16();
+        let message = reading.message.or_else(|| (!told).then(|| format!("HTTP status {status}")));
+        let throttled = matches!(observation, Observation::Throttled { .. });
+        self.conclude(terms, now, id, observation, message);
+        if let Some(after) = reading.ask_again.filter(|_| unfinished) {
+            self.poller.ask_again_after(terms.policy, now, after);
+        }
+        let refused = status == 401 && is_fatal(observation);
+        Taken {
+            good: told && !matches!(observation, Observation::Lost { .. }),
+            answered: told || is_fatal(observation),
+            throttled,
+            failed: failure_of(observation),
+            hinted: hint_of(observation).is_some_and(|hint| hint.delay() <= LONGEST_CREDIBLE_HINT),
+            cool_down: reading.cool_down,
+            changed,
+            unknown_state: changed && reading.unknown_state,
+            refused: refused.then_some(Refused::ForGood),
+        }
+    }
+
+    /// Notes what an answer tells beside the state.
+    pub(super) fn note_extra<B>(
+        &mut self,
+        backend: &Backend,
+        now: Timestamp,
+        response: &Response<B>,
+        reading: &mut Reading,
+    ) {
+        let here = |at: Option<Timestamp>| at.map(|at| by_our_clock(at, response, now));
+        if let Some(created) = here(reading.created_at) {
+            self.poller.note_born(created);
+            self.extra().created_at = Some(created);
+        }
+        if let Some(started) = here(reading.started_at) {
+            self.extra().started_at = Some(started);
+        }
+        if let Some(ended) = here(reading.ended_at) {
+            self.extra().ended_at = Some(ended);
+        }
+        if reading.progress.is_some() || reading.queue_position.is_some() {
+            let extra = self.extra();
+            (extra.progress, extra.queue_position) = (reading.progress, reading.queue_position);
+        }
+        if let Some(address) = reading.cancel_at.take() {
+            self.extra().cancel_at = Some(address.into_boxed_str());
+        }
+        if let Some(result) = reading.result.take() {
+            self.extra().result = Some(result);
+        }
+        if reading.refined_for_now {
+            self.extra().refined_since.get_or_insert(now);
+        }
+        if let Some(address) = reading.moved_to.take() {
+            self.move_to(backend, &address);
+        }
+    }
+
+    fn is_not_yet_visible(&self, now: Timestamp) -> bool {
+        // In both directions: the clock may have been set back since.
+        let is_young =
+            |created: Timestamp| now.saturating_since(created).max(created.saturating_since(now)) < VISIBLE_AFTER;
+        !self.seen && self.job.creation().is_some_and(is_young)
+    }
+}
+
+/// The same as an answer says it.
+fn observation_of(class: JobClass) -> Option<Observation> {
+    match class {
+        JobClass::Succeeded => Some(Observation::Succeeded),
+        JobClass::Failed => Some(Observation::Failed),
+        JobClass::Cancelled => Some(Observation::Cancelled),
+        JobClass::Pending | JobClass::Running | JobClass::Lost => None,
+    }
+}
+
+/// The hint that the poller is handed.
+fn hint_of(observation: Observation) -> Option<Hint> {
+    match observation {
+        Observation::Pending { hint }
+        | Observation::Running { hint }
+        | Observation::Transient { hint, .. }
+        | Observation::Throttled { hint, .. } => hint,
+        _ => None,
+    }
+}
+
+/// An instant of the server's clock on ours, as far as its `Date` (RFC 9110 §6.6.1) tells the difference.
+fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -> Timestamp {
+    let date = header_text(response.headers(), "date").and_then(|date| crate::dialect::parse_http_date(&date));
+    let Some(date) = date.filter(|_| !response.headers().contains_key("age")) else { return instant };
+    let (behind, ahead) = (now.saturating_since(date), date.saturating_since(now));
+    if behind > CLOCK_TOLERANCE {
+        instant.saturating_add(behind)
+    } else if ahead > CLOCK_TOLERANCE {
+        instant.saturating_sub(ahead)
+    } else {
+        instant
+    }
+}
