@@ -11,6 +11,7 @@ use http_support::{
 };
 use jobwatch::{
     Backend, FirstLook, JobRef, LookError, Policy, PolicyBuilder, Submit, SubmitAction, SubmitError, TransportError,
+    Watch, WatchAction,
 };
 use proptest::prelude::*;
 
@@ -336,6 +337,372 @@ fn regression_a_dialect_that_cannot_create_says_so_each_time() {
     let error = created.unwrap_err();
     assert_eq!((error.error, error.maybe_created, requests), (None, false, 0));
     assert_eq!(error.to_string(), "the dialect \"kiln\" does not say how to create a job");
+}
+
+/// A backend whose file says this beside its name and its words.
+fn backend(keys: &str) -> Backend {
+    let text = format!("name = \"x\"\nstate = {{ pointer = \"/s\", succeeded = [1] }}\n{keys}");
+    Backend::new(dialect(&text), Some(BASE)).unwrap()
+}
+
+/// The jobs' ids, and where the first is asked for.
+fn named(keys: &str, answer: Reply) -> (Vec<String>, String) {
+    let backend = backend(keys);
+    let (created, _) = submit(&backend, every_second(), vec![answer]);
+    let jobs = created.unwrap();
+    let mut watch = Watch::new(&backend, every_second().build().unwrap(), jobs[0].clone(), START, &mut rng(1));
+    let asked = match watch.poll(START) {
+        WatchAction::Send { request, .. } => request.uri().to_string(),
+        _ => "nowhere".to_owned(),
+    };
+    (jobs.iter().map(|job| job.id().to_owned()).collect(), asked)
+}
+
+mod places {
+    use super::*;
+
+    const PATH: &str = "create.path = \"/jobs?new=1\"\npoll.path = \"/jobs/{id}\"";
+    const URL: &str = "create.path = \"/jobs\"\njob.poll_url = [{ header = \"Operation-Location\" }, { header = \"Location\" }, \"/url\"]";
+
+    #[test]
+    fn an_id_in_a_header_in_the_body_or_where_it_is_found_first() {
+        let keys = format!("{PATH}\njob.id = [\"/data/id\", {{ header = \"X-Id\" }}]");
+        for (headers, body, id) in [
+            (&[][..], r#"{"data":{"id":"b"}}"#, "b"),
+            (&[("x-id", "h")], r#"{"data":{"id":null}}"#, "h"),
+            (&[("x-id", "h")], "<html>", "h"),
+            (&[("x-id", "h")], r#"{"data":{"id":7}}"#, "7"),
+        ] {
+            let (ids, asked) = named(&keys, reply(201, headers, body));
+            assert_eq!((ids, asked), (vec![id.to_owned()], format!("https://api.example.com/v1/jobs/{id}")), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_address_alone_is_the_jobs_name() {
+        for (headers, body, url) in [
+            (&[("location", "/v1/ops/7?k=1")][..], "", "https://api.example.com/v1/ops/7?k=1"),
+            (&[("location", "ops/7")], "", "https://api.example.com/v1/ops/7"),
+            (&[("location", "/l"), ("operation-location", "/o")], r#"{"url":"/u"}"#, "https://api.example.com/o"),
+            (&[], r#"{"url":"https://api.example.com/u"}"#, "https://api.example.com/u"),
+        ] {
+            for status in [200, 201, 202, 204] {
+                let (ids, asked) = named(URL, reply(status, headers, body));
+                assert_eq!((ids, asked.as_str()), (vec![url.to_owned()], url), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_may_not_be_asked_names_the_job_all_the_same() {
+        let (ids, asked) = named(URL, reply(202, &[("location", "https://evil.example/7")], ""));
+        assert_eq!((ids, asked.as_str()), (vec!["https://evil.example/7".to_owned()], "nowhere"));
+    }
+
+    #[test]
+    fn with_an_id_beside_it_a_bad_address_is_done_without() {
+        let keys = format!("{PATH}\njob = {{ id = \"/id\", poll_url = \"/url\" }}");
+        for (url, asked) in [
+            ("/v1/ops/7", "https://api.example.com/v1/ops/7"),
+            ("https://evil.example/7", "https://api.example.com/v1/jobs/a"),
+            ("http://api.example.com/7", "https://api.example.com/v1/jobs/a"),
+            ("javascript:x", "https://api.example.com/v1/jobs/a"),
+            ("https://[::1", "https://api.example.com/v1/jobs/a"),
+        ] {
+            let body = format!(r#"{{"id":"a","url":"{url}"}}"#);
+            assert_eq!(named(&keys, created(&body)), (vec!["a".to_owned()], asked.to_owned()), "{url}");
+        }
+        // One address for several jobs is none for each.
+        let (ids, asked) = named(&keys, created(r#"{"id":["a","b"],"url":"/v1/ops/7"}"#));
+        assert_eq!((ids, asked.as_str()), (vec!["a".into(), "b".into()], "https://api.example.com/v1/jobs/a"));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_its_places() {
+        for (keys, answer, says) in [
+            (URL.to_owned(), created("{}"), "no id at the header operation-location or the header location or /url"),
+            (format!("{PATH}\njob.id = \"/data/id\""), created("{}"), "the answer to the create has no id at /data/id"),
+            (PATH.to_owned(), created("<html>"), "the answer to the create is no JSON"),
+            (PATH.to_owned(), created(""), "the answer to the create has no id at /id"),
+        ] {
+            let (result, requests) = submit(&backend(&keys), every_second(), vec![answer]);
+            let error = result.unwrap_err();
+            assert!(error.maybe_created && error.message.contains(says), "{error}");
+            assert_eq!(requests, 1);
+        }
+    }
+}
+
+mod requests {
+    use super::*;
+
+    fn request(backend: &Backend, body: &str) -> http::Request<Vec<u8>> {
+        let policy = every_second().build().unwrap();
+        let mut submit = Submit::new(backend, policy, body.into(), START, &mut rng(1));
+        let SubmitAction::Send { request, .. } = submit.poll(START) else { panic!("it is sent at once") };
+        request
+    }
+
+    #[test]
+    fn constant_fields_join_the_callers_object_where_it_lacks_them() {
+        let keys = "poll.path = \"/{id}\"\n[create]\npath = \"/jobs\"\nbody = { mode = \"fast\", deep = { a = 1, list = [1.5, true] } }";
+        let constant = r#"{"deep":{"a":1,"list":[1.5,true]},"mode":"fast"}"#;
+        for (body, sent) in [
+            ("", constant),
+            ("{}", constant),
+            (r#"{"clay":1}"#, r#"{"clay":1,"deep":{"a":1,"list":[1.5,true]},"mode":"fast"}"#),
+            (r#"{"mode":"slow","deep":null}"#, r#"{"deep":null,"mode":"slow"}"#),
+            // Nothing is added to what is no object.
+            ("[1]", "[1]"),
+            ("\"text\"", "\"text\""),
+            ("clay=1&mode=slow", "clay=1&mode=slow"),
+            ("{broken", "{broken"),
+            (" ", " "),
+        ] {
+            let request = request(&backend(keys), body);
+            let text = String::from_utf8(request.body().clone()).unwrap();
+            match serde_json::from_str::<serde_json::Value>(sent) {
+                Ok(expected) => assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), expected),
+                Err(_) => assert_eq!(text, sent),
+            }
+            assert_eq!(request.headers()["content-type"], "application/json");
+        }
+    }
+
+    #[test]
+    fn without_constant_fields_the_callers_bytes_are_sent() {
+        let keys = "poll.path = \"/{id}\"\ncreate.path = \"/jobs\"";
+        for body in ["{\"b\":1, \"a\":12345678901234567890123}", "\u{feff}", "[]"] {
+            assert_eq!(request(&backend(keys), body).body(), body.as_bytes());
+        }
+        let empty = request(&backend(keys), "");
+        assert!(empty.body().is_empty() && !empty.headers().contains_key("content-type"));
+    }
+
+    #[test]
+    #[ignore = "not mended: src/backend.rs, with_fields parses the caller's numbers as floats and writes them anew"]
+    fn regression_the_callers_own_fields_stay_what_they_are() {
+        let keys = "poll.path = \"/{id}\"\ncreate = { path = \"/jobs\", body = { mode = \"fast\" } }";
+        for own in ["12345678901234567890123", "0.10000000000000000000000001", "1e400"] {
+            let sent = request(&backend(keys), &format!("{{\"seed\":{own}}}"));
+            let text = String::from_utf8(sent.body().clone()).unwrap();
+            assert!(text.contains(&format!("\"seed\":{own}")) && text.contains("\"mode\":\"fast\""), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_callers_headers_come_before_constant_ones() {
+        let keys = "poll.path = \"/{id}\"\n[create]\npath = \"/jobs\"\nidempotency_header = \"X-Key\"\n\
+                    headers = { X-Version = \"1\", X-Own = \"file\", Content-Type = \"text/plain\", X-Key = \"constant\" }";
+        let backend = backend(keys).with_header("x-own", "caller").unwrap().with_header("x-key", "caller").unwrap();
+        let request = request(&backend, "{}");
+        let all = |name: &str| request.headers().get_all(name).iter().map(|v| v.to_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(
+            (all("x-version"), all("x-own"), all("content-type")),
+            (vec!["1"], vec!["caller"], vec!["text/plain"])
+        );
+        assert!(all("x-key").len() == 1 && all("x-key")[0].len() == 32, "the key of this create: {:?}", all("x-key"));
+    }
+}
+
+mod patience {
+    use super::*;
+
+    const KEYED: &str = "poll.path = \"/{id}\"\nerror = { code = \"/code\", pointer = \"/why\", quota = [\"spent\"] }\n\
+                         [create]\npath = \"/jobs\"\nidempotency_header = \"K\"\nin_progress = [\"busy\", 7]\nidempotency_ttl = ";
+
+    fn keyed_for(ttl: &str) -> Backend {
+        backend(&format!("{KEYED}\"{ttl}\""))
+    }
+
+    fn conflict(code: &str) -> Reply {
+        reply(409, &[], &format!(r#"{{"code":{code},"why":"conflict"}}"#))
+    }
+
+    #[test]
+    fn a_create_in_progress_is_asked_for_again_under_its_key() {
+        for code in ["\"busy\"", "\"BUSY\"", "7", "\"7\""] {
+            let (created, requests) =
+                submit(&keyed_for("1h"), every_second(), vec![conflict(code), conflict(code), created_a()]);
+            assert_eq!((ids(&created), requests), (vec!["a"], 3), "{code}");
+        }
+        let (created, requests) = submit(&keyed_for("1h"), every_second(), vec![conflict("\"exists\""), created_a()]);
+        let error = created.unwrap_err();
+        assert_eq!((error.error, error.maybe_created, requests), (Some(LookError::Status(409)), false, 1));
+        // A spent budget does not undo that some create is under way.
+        let error = submit(&keyed_for("1h"), every_second(), vec![conflict("7")]).0.unwrap_err();
+        assert_eq!((error.maybe_created, error.message.as_str()), (true, "conflict"));
+    }
+
+    #[test]
+    #[ignore = "not mended: src/submit.rs, refusal drops the hint of an answer that is in progress"]
+    fn regression_a_create_in_progress_waits_as_long_as_it_is_told() {
+        let told = reply(409, &[("retry-after", "40")], r#"{"code":7}"#);
+        let mut world = World::new(script(vec![told, created_a()]));
+        let backend = keyed_for("1h");
+        world
+            .submit(&mut Submit::new(&backend, every_second().build().unwrap(), Vec::new(), START, &mut rng(1)))
+            .unwrap();
+        assert!(world.sent[1].at >= at(secs(40)), "{:?}", world.sent);
+    }
+
+    #[test]
+    fn a_key_is_never_used_after_its_time() {
+        for (ttl, seconds) in [("0s", 0), ("1s", 1), ("10s", 10), ("2m", 120), ("1h", 3_600)] {
+            for trouble in [reply(503, &[], ""), reply(429, &[("retry-after", "7")], ""), conflict("7"), Reply::Never] {
+                let mut world = World::new(script(vec![trouble.clone()]));
+                let backend = keyed_for(ttl);
+                let policy = every_second().with_max_consecutive_failures(1_000).with_total_timeout(secs(7_200));
+                let mut submit = Submit::new(&backend, policy.build().unwrap(), Vec::new(), START, &mut rng(1));
+                let error = world.submit(&mut submit).unwrap_err();
+                let late = world.sent.iter().skip(1).filter(|sent| sent.at >= at(secs(seconds))).count();
+                assert_eq!(late, 0, "{ttl} {trouble:?}: {error}");
+                if seconds >= 100 {
+                    assert!(world.sent.len() > 1, "{ttl} {trouble:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_driver_that_is_late_begins_all_the_same() {
+        let backend = keyed_for("10s");
+        let mut submit = Submit::new(&backend, every_second().build().unwrap(), Vec::new(), START, &mut rng(1));
+        assert!(matches!(submit.poll(at(secs(60))), SubmitAction::Send { .. }));
+        let SubmitAction::Sleep { until } = submit.poll(at(secs(90))) else { panic!("it expired") };
+        assert!(matches!(submit.poll(until), SubmitAction::Failed(error) if error.maybe_created));
+    }
+
+    #[test]
+    fn a_spent_quota_is_not_waited_for() {
+        let spent = reply(429, &[("retry-after", "1")], r#"{"code":"spent","why":"no money"}"#);
+        let (created, requests) = submit(&keyed_for("1h"), every_second(), vec![spent, created_a()]);
+        let error = created.unwrap_err();
+        assert_eq!((error.message.as_str(), error.maybe_created, requests), ("no money", false, 1));
+    }
+
+    #[test]
+    fn a_bad_envelope_creates_nothing() {
+        let envelope = "envelope = { pointer = \"/e\", throttled = [29], fatal = [13], lost = [4] }\n";
+        let keyed = backend(&format!("{envelope}{KEYED}\"1h\""));
+        let keyless = backend(&format!("{envelope}poll.path = \"/{{id}}\"\ncreate.path = \"/jobs\""));
+        let told = |e: &str| reply(200, &[], &format!(r#"{{"e":{e},"id":"wrong","why":"no"}}"#));
+        for (e, repeated) in [("29", true), ("7", true), ("{}", true), ("13", false), ("4", false)] {
+            let (created, requests) = submit(&keyed, every_second(), vec![told(e), created_a()]);
+            assert_eq!((created.is_ok(), requests), (repeated, if repeated { 2 } else { 1 }), "{e}");
+            let (created, requests) = submit(&keyless, every_second(), vec![told(e), created_a()]);
+            let error = created.unwrap_err();
+            assert_eq!((error.error, error.created.len(), requests), (Some(LookError::Envelope), 0, 1), "{e}");
+        }
+        let (created, _) = submit(&keyless, every_second(), vec![reply(200, &[], r#"{"e":null,"id":"a"}"#)]);
+        assert_eq!(ids(&created), ["a"]);
+    }
+}
+
+mod renewal {
+    use super::*;
+
+    fn unauthorised() -> http::Response<Vec<u8>> {
+        response(401, &[], r#"{"error":{"message":"expired key"}}"#)
+    }
+
+    /// A submission whose first request was refused.
+    fn refused(backend: &Backend) -> Submit<&Backend, Policy> {
+        let policy = every_second().build().unwrap();
+        let mut submit = Submit::new(backend, policy, b"{}".to_vec(), START, &mut rng(1)).with_renewal();
+        let SubmitAction::Send { id, .. } = submit.poll(START) else { panic!() };
+        submit.handle_response(START, id, &unauthorised());
+        submit
+    }
+
+    fn next(submit: &mut Submit<&Backend, Policy>) -> (jobwatch::AttemptId, http::Request<Vec<u8>>) {
+        let mut clock = at(secs(3));
+        loop {
+            match submit.poll(clock) {
+                SubmitAction::Send { id, request, .. } => return (id, request),
+                SubmitAction::Sleep { until } => clock = until,
+                action => panic!("{action:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn refused_credentials_are_renewed_once_even_where_a_create_is_never_repeated() {
+        for backend in [keyed(), keyless()] {
+            let renewed = backend.renewed([("x-api-key", "new")]).unwrap();
+            let mut submit = refused(&backend);
+            let key = submit.idempotency_key().map(str::to_owned);
+            for late in [0, 1, 100] {
+                assert!(matches!(submit.poll(at(secs(late))), SubmitAction::Renew), "until it is done");
+            }
+            submit.renewed(at(secs(3)), Ok(&renewed));
+            let (id, request) = next(&mut submit);
+            assert_eq!(
+                (&request.headers()["x-api-key"], request.body().as_slice()),
+                (&"new".parse().unwrap(), &b"{}"[..])
+            );
+            let sent_key = request.headers().get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
+            assert_eq!(sent_key, key);
+            submit.handle_response(at(secs(4)), id, &unauthorised());
+            let SubmitAction::Failed(error) = submit.poll(at(secs(4))) else { panic!("not twice") };
+            assert_eq!((error.error, error.maybe_created), (Some(LookError::Status(401)), false));
+        }
+    }
+
+    #[test]
+    fn with_the_new_credentials_the_job_is_created() {
+        let backend = keyless();
+        let renewed = backend.renewed([("x-api-key", "new")]).unwrap();
+        let mut submit = refused(&backend);
+        assert!(matches!(submit.poll(START), SubmitAction::Renew));
+        submit.renewed(at(secs(3)), Ok(&renewed));
+        let (id, _) = next(&mut submit);
+        submit.handle_response(at(secs(4)), id, &response(201, &[], r#"{"id":"a"}"#));
+        let SubmitAction::Created(jobs) = submit.poll(at(secs(4))) else { panic!() };
+        assert_eq!(jobs[0].id(), "a");
+    }
+
+    #[test]
+    fn a_renewal_that_fails_is_the_end() {
+        let backend = keyed();
+        let mut submit = refused(&backend);
+        assert!(matches!(submit.poll(START), SubmitAction::Renew));
+        submit.renewed(START, Err("the vault is shut".to_owned()));
+        for late in [0, 100, 1_000_000] {
+            let SubmitAction::Failed(error) = submit.poll(at(secs(late))) else { panic!() };
+            assert!(error.message.ends_with("not renewed: the vault is shut") && !error.maybe_created, "{error}");
+        }
+    }
+
+    #[test]
+    fn late_and_foreign_refusals_ask_for_nothing() {
+        let backend = keyed();
+        let policy = every_second().build().unwrap();
+        let begin = |seed| Submit::new(&backend, policy.clone(), Vec::new(), START, &mut rng(seed)).with_renewal();
+        let (mut one, mut other) = (begin(1), begin(2));
+        let SubmitAction::Send { id, .. } = one.poll(START) else { panic!() };
+        let SubmitAction::Send { id: foreign, .. } = other.poll(START) else { panic!() };
+        one.handle_response(START, foreign, &unauthorised());
+        assert!(matches!(one.poll(START), SubmitAction::Sleep { .. }));
+        one.handle_response(START, id, &response(201, &[], r#"{"id":"a"}"#));
+        one.handle_response(START, id, &unauthorised());
+        assert!(matches!(one.poll(START), SubmitAction::Created(_)));
+    }
+
+    #[test]
+    #[ignore = "not mended: src/submit.rs, handle_response gives the attempt up, which spends the last poll"]
+    fn regression_a_policy_of_one_poll_can_be_renewed() {
+        let backend = keyless();
+        let renewed = backend.renewed([("x-api-key", "new")]).unwrap();
+        let policy = every_second().with_max_polls(1).build().unwrap();
+        let mut submit = Submit::new(&backend, policy, Vec::new(), START, &mut rng(1)).with_renewal();
+        let SubmitAction::Send { id, .. } = submit.poll(START) else { panic!() };
+        submit.handle_response(START, id, &unauthorised());
+        assert!(matches!(submit.poll(START), SubmitAction::Renew));
+        submit.renewed(START, Ok(&renewed));
+        let action = submit.poll(START);
+        assert!(!matches!(action, SubmitAction::Failed(_)), "renewed in vain: {action:?}");
+    }
 }
 
 proptest! {
