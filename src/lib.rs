@@ -78,6 +78,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | none | [`Poller`], [`Policy`], schedules: `no_std`, no `alloc`, `rand_core` and `rand_chacha` alone |
+//! | `alloc` | `learn`: histories of durations and the plans that waste least; needs `libm` |
 //! | `serde` | snapshots, still without `std` |
 //! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Cancel`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
 //! | `metrics` | [`meter`]: the `metrics` facade, for the drivers |
@@ -85,6 +86,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(feature = "http")]
 extern crate std;
 
@@ -105,9 +108,13 @@ mod finished;
 mod fleet;
 #[cfg(feature = "http")]
 mod job;
+#[cfg(feature = "alloc")]
+pub mod learn;
 #[cfg(feature = "http")]
 pub mod meter;
 mod observation;
+#[cfg(feature = "alloc")]
+pub mod play;
 mod policy;
 pub mod poller;
 mod schedule;
@@ -127,7 +134,9 @@ pub use action::{Action, Attempt, AttemptId, EndReason, Ended, Explanation, Outc
 pub use observation::{Hint, LookError, Observation};
 pub use policy::{Bounds, FirstLook, Policy, PolicyBuilder, PolicyError};
 pub use poller::{Poller, PollerState};
-pub use schedule::{GapRange, HintRule, Jitter, PolicySchedule, Position, Schedule, Spacing, Steps, StepsError};
+pub use schedule::{
+    GapRange, HintRule, Jitter, PlanView, PolicySchedule, Position, Schedule, Spacing, Steps, StepsError,
+};
 #[cfg(feature = "serde")]
 pub use snapshot::{PollerSnapshot, SNAPSHOT_VERSION, SnapshotError};
 pub use time::Timestamp;

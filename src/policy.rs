@@ -59,6 +59,7 @@ impl Policy {
         if let FirstLook::After(delay) = set.first_look {
             set.first_look = FirstLook::After(scale(delay));
         }
+        set.request_cost = scale(set.request_cost);
         set.min_delay = scale(set.min_delay);
         set.max_delay = set.max_delay.map(scale);
         set.total_timeout = set.total_timeout.map(scale);
@@ -83,7 +84,7 @@ impl Policy {
     /// [`Jitter::None`] for the others, whose gaps are somebody's words.
     pub fn jitter(&self) -> Jitter {
         self.set.jitter.unwrap_or(match self.set.spacing {
-            Spacing::Exponential { .. } => Jitter::Equal,
+            Spacing::Exponential { .. } | Spacing::Learned => Jitter::Equal,
             Spacing::Constant | Spacing::Steps(_) => Jitter::None,
         })
     }
@@ -106,6 +107,11 @@ impl Policy {
     /// The total time limit of a wait.
     pub fn total_timeout(&self) -> Option<Duration> {
         self.set.total_timeout
+    }
+
+    /// The delay that is accepted to save one request.
+    pub fn request_cost(&self) -> Duration {
+        self.set.request_cost
     }
 
     /// The time limit of one look.
@@ -201,7 +207,8 @@ pub enum FirstLook {
 #[must_use]
 pub struct PolicyBuilder {
     spacing: Spacing,
-    jitter: Option<Jitter>,
+    pub(crate) jitter: Option<Jitter>,
+    request_cost: Duration,
     min_delay: Duration,
     max_delay: Option<Duration>,
     first_look: FirstLook,
@@ -222,6 +229,7 @@ impl Default for PolicyBuilder {
         Self {
             spacing: Spacing::default(),
             jitter: None,
+            request_cost: Duration::from_secs(2),
             min_delay: Duration::from_secs(1),
             max_delay: Some(Duration::from_secs(60)),
             first_look: FirstLook::AtOnce,
@@ -249,6 +257,13 @@ impl PolicyBuilder {
     /// An exponential schedule with this factor: finite and at least 1. Default: 1.5.
     pub fn with_factor(self, factor: f64) -> Self {
         self.with_spacing(Spacing::Exponential { factor })
+    }
+
+    /// The delay that you would accept to save one request, at least 1 ms: what a learned schedule weighs the two by.
+    /// Others do not heed it. Default: 2 s.
+    pub fn with_request_cost(mut self, cost: Duration) -> Self {
+        self.request_cost = cost;
+        self
     }
 
     /// The jitter of the schedule; by default equal for an exponential schedule, none for the others.
@@ -375,6 +390,7 @@ impl PolicyBuilder {
             ("total timeout", self.total_timeout.is_some_and(|t| t < SHORTEST_DELAY)),
             ("attempt timeout", self.attempt_timeout < SHORTEST_DELAY),
             ("final grace", self.final_grace < SHORTEST_DELAY),
+            ("request cost", self.request_cost < SHORTEST_DELAY),
             ("number of polls", self.max_polls == Some(0)),
             ("number of failures", self.max_first_failures == 0),
             ("number of denials", self.lost_after.0 == 0),

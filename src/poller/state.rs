@@ -528,6 +528,7 @@ impl PollerState {
             looks: self.looks,
             gaps: self.gaps,
             previous_gap: (self.previous_gap > 0).then(|| Duration::from_nanos(self.previous_gap)),
+            expected_end: None,
         };
         self.gaps = self.gaps.saturating_add(1);
         let (min, max) = policy.delay_bounds();

@@ -5,12 +5,15 @@
 //! probability on one.
 
 pub(crate) mod backoff;
+pub(crate) mod grid;
 pub(crate) mod jitter;
+pub(crate) mod plan;
 mod steps;
 
 use core::time::Duration;
 
 pub use jitter::Jitter;
+pub use plan::PlanView;
 pub use steps::{Steps, StepsError};
 
 use crate::Policy;
@@ -76,12 +79,14 @@ pub struct Position {
     pub gaps: u32,
     /// The gap drawn last, if any.
     pub previous_gap: Option<Duration>,
+    /// The age at which the job will end, as its backend guesses.
+    pub expected_end: Option<Duration>,
 }
 
 impl Position {
     /// A position, to try a schedule of one's own with.
     pub const fn new(age: Duration, looks: u32, gaps: u32, previous_gap: Option<Duration>) -> Self {
-        Self { age, looks, gaps, previous_gap }
+        Self { age, looks, gaps, previous_gap, expected_end: None }
     }
 }
 
@@ -145,14 +150,19 @@ pub enum Spacing {
     Constant,
     /// By the job's age.
     Steps(Steps),
+    /// By a plan learned from the jobs before: `learn::Plan`. Where none is at hand, exponential with factor 1.5.
+    Learned,
 }
 
 impl Default for Spacing {
     /// Exponential with factor 1.5, which bounds the delay relative to the job's length.
     fn default() -> Self {
-        Self::Exponential { factor: 1.5 }
+        Self::Exponential { factor: DEFAULT_FACTOR }
     }
 }
+
+/// It bounds the delay relative to the job's length: a gap is at most half of the age.
+const DEFAULT_FACTOR: f64 = 1.5;
 
 /// The schedule that the policy itself names, see [`Policy::spacing`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +174,7 @@ impl Schedule for PolicySchedule {
         let jitter = policy.jitter();
         let ceiling = match policy.spacing() {
             Spacing::Exponential { factor } => backoff::ceiling(min, max, factor, jitter.step(at.gaps)),
+            Spacing::Learned => backoff::ceiling(min, max, DEFAULT_FACTOR, jitter.step(at.gaps)),
             Spacing::Constant => min,
             Spacing::Steps(steps) => steps.gap(nanos(at.age)),
         };

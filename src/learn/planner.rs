@@ -1,0 +1,262 @@
+//! The plan that wastes least: the optimum checking problem, solved backwards over the ages.
+//!
+//! A look costs `c`, and a job that ended at `t` and is seen at `u` costs `u - t`. With `S` the share of jobs that live
+//! longer than an age, `W(a) = S(a) · (expected cost from an unfinished look at age a on)` obeys
+//!
+//! ```text
+//! W(a) = min over b of  c·S(a) + (b - a)·S(a) - ∫ S(u) du over [a, b] + W(b),     min_delay ≤ b - a ≤ max_delay
+//! ```
+//!
+//! which is computed from the greatest age down (Barlow, Hunter, Proschan, "Optimum Checking Procedures", 1963). The
+//! instants `b` are not confined to the grid: between its points `S` and `W` are linear, since instants as coarse as the
+//! buckets would overshoot `max_delay` at great ages.
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::History;
+use super::histogram::BITS;
+use crate::Policy;
+use crate::schedule::grid::{self, UNIT};
+use crate::schedule::plan::{PLAN_BITS, PLAN_LENGTH, PlanView};
+use crate::schedule::{GapRange, HintRule, Position, Schedule};
+
+/// Each gap that is tried is this much longer than the one before.
+const RATIO: f64 = 1.07;
+
+/// A gap that waits for an instant is found to this part of itself.
+const REFINEMENT: f64 = 0.01;
+
+/// When to look at jobs whose durations are known from a [`History`]: the gap to the next look for every age.
+///
+/// Cloning it is cheap. It is a [`Schedule`]; see [`PlanView`] for how it is read.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    gaps: Arc<[u32]>,
+    requests: f64,
+    delay: f64,
+}
+
+impl Plan {
+    /// The plan for jobs like those of the history: `request_cost` is the delay that is accepted to save one request,
+    /// and no gap leaves the bounds, of which the greater is at most 26 days.
+    pub fn new(history: &History, min_delay: Duration, max_delay: Duration, request_cost: Duration) -> Self {
+        Program::new(history, min_delay, max_delay).solve(request_cost.as_secs_f64())
+    }
+
+    /// The plan under this policy, at `price` times the policy's request cost.
+    pub fn for_policy(history: &History, policy: &Policy, price: f64) -> Self {
+        let max = policy.max_delay().unwrap_or(Duration::MAX);
+        let cost = policy.request_cost().as_secs_f64() * price;
+        Program::new(history, policy.min_delay(), max).solve(cost)
+    }
+
+    /// The cheapest plan that makes no more than so many requests for each job, and its price; the greatest price where
+    /// even that makes more.
+    pub fn within_budget(history: &History, policy: &Policy, requests: f64, from_price: f64) -> (Self, f64) {
+        let max = policy.max_delay().unwrap_or(Duration::MAX);
+        let program = Program::new(history, policy.min_delay(), max);
+        let solve = |price: f64| program.solve(policy.request_cost().as_secs_f64() * price);
+        let (mut low, mut high) = (1.0, MOST_PRICE);
+        let (mut price, mut plan) = (from_price.clamp(low, high), solve(from_price.clamp(low, high)));
+        for _ in 0..STEPS {
+            if plan.requests > requests {
+                low = price;
+            } else if price <= 1.0 {
+                break;
+            } else {
+                high = price;
+            }
+            if high / low < PRECISION {
+                break;
+            }
+            price = if high / low > 16.0 && plan.requests > requests {
+                (price * 4.0).min(high)
+            } else {
+                libm::sqrt(low * high)
+            };
+            plan = solve(price);
+        }
+        (plan, price)
+    }
+
+    /// The gap to the next look at a job that was found unfinished at this age.
+    pub fn gap(&self, age: Duration) -> Duration {
+        self.view().gap(age)
+    }
+
+    /// Its gaps in units of 2^20 ns, to be compiled into a program without an allocator: [`PlanView::new`].
+    pub fn gaps(&self) -> &[u32] {
+        &self.gaps
+    }
+
+    /// The requests that a job is expected to need from its birth on.
+    pub fn expected_requests(&self) -> f64 {
+        self.requests
+    }
+
+    /// The delay with which a job's end is expected to be noticed, in seconds.
+    pub fn expected_delay(&self) -> f64 {
+        self.delay
+    }
+
+    fn view(&self) -> PlanView<'_> {
+        PlanView::new(&self.gaps).expect("a plan has as many gaps as there must be")
+    }
+}
+
+impl Schedule for Plan {
+    fn gap(&self, policy: &Policy, at: &Position) -> GapRange {
+        Schedule::gap(&self.view(), policy, at)
+    }
+
+    fn hint_rule(&self) -> HintRule {
+        HintRule::Floor
+    }
+}
+
+/// Beyond this factor a request hardly gets dearer.
+const MOST_PRICE: f64 = 10_000.0;
+
+/// The price is found to this factor, in at most so many steps.
+const PRECISION: f64 = 1.1;
+const STEPS: u32 = 12;
+
+/// The problem on the grid: ages, survival, and the integral of survival.
+struct Program {
+    /// In seconds, like everything here.
+    ages: Vec<f64>,
+    survival: Vec<f64>,
+    integral: Vec<f64>,
+    /// The survival of the jobs that were seen, for the forecast.
+    seen: Vec<f64>,
+    gaps: Vec<f64>,
+}
+
+/// A point between two ages of the grid.
+#[derive(Clone, Copy)]
+struct Point {
+    place: usize,
+    part: f64,
+}
+
+impl Program {
+    #[allow(clippy::cast_precision_loss)] // at most 2^31
+    fn new(history: &History, min_delay: Duration, max_delay: Duration) -> Self {
+        let ages: Vec<f64> = (0..PLAN_LENGTH).map(|place| grid::begin(place, PLAN_BITS) as f64 * UNIT).collect();
+        // A bucket of the history is four steps of the plan, within which jobs end evenly.
+        let buckets = history.histogram().survival();
+        let survival: Vec<f64> = (0..PLAN_LENGTH).map(|place| survival_at(&buckets, place)).collect();
+        let buckets = history.histogram().seen_survival();
+        let seen = (0..PLAN_LENGTH).map(|place| survival_at(&buckets, place)).collect();
+        let mut integral = vec![0.0; PLAN_LENGTH];
+        for place in 1..PLAN_LENGTH {
+            let mean = f64::midpoint(survival[place - 1], survival[place]);
+            integral[place] = integral[place - 1] + mean * (ages[place] - ages[place - 1]);
+        }
+        let last = ages[PLAN_LENGTH - 1];
+        let (min, max) = (min_delay.as_secs_f64().clamp(UNIT, last), max_delay.as_secs_f64().clamp(UNIT, last));
+        let mut gaps = vec![min];
+        while let Some(gap) = gaps.last().map(|gap| gap * RATIO)
+            && gap < max
+        {
+            gaps.push(gap);
+        }
+        gaps.push(max.max(min));
+        Self { ages, survival, integral, seen, gaps }
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a gap is on the grid
+    fn solve(&self, cost: f64) -> Plan {
+        let mut value = vec![0.0; PLAN_LENGTH];
+        let mut requests = vec![0.0; PLAN_LENGTH];
+        // The sum over jobs of the age at which each is found to have ended.
+        let mut found = vec![0.0; PLAN_LENGTH];
+        let mut chosen = vec![(self.gaps[self.gaps.len() - 1] / UNIT) as u32; PLAN_LENGTH];
+        for place in (0..PLAN_LENGTH - 1).rev() {
+            if self.survival[place] <= 0.0 {
+                continue;
+            }
+            let gap = self.best_gap(place, cost, &value);
+            value[place] = self.cost(place, gap, cost, &value);
+            chosen[place] = (gap / UNIT + 0.5) as u32;
+            let next = self.point(self.ages[place] + gap, place);
+            requests[place] = self.ahead(place, next, self.seen[place], &requests);
+            found[place] = self.ahead(place, next, gap * self.seen[place], &found);
+        }
+        let alive = self.seen[0].max(f64::MIN_POSITIVE);
+        let delay = (found[0] - self.mean_duration()) / alive;
+        Plan { gaps: chosen.into(), requests: requests[0] / alive, delay: delay.max(0.0) }
+    }
+
+    /// The mean duration of the jobs that were seen: the integral of their survival.
+    fn mean_duration(&self) -> f64 {
+        let steps = self.ages.windows(2).zip(self.seen.windows(2));
+        steps.map(|(ages, seen)| (ages[1] - ages[0]) * f64::midpoint(seen[0], seen[1])).sum()
+    }
+
+    /// The gap that costs least from this age on.
+    fn best_gap(&self, place: usize, cost: f64, value: &[f64]) -> f64 {
+        let (mut best, mut least) = (0, f64::INFINITY);
+        for (candidate, gap) in self.gaps.iter().enumerate() {
+            let total = self.cost(place, *gap, cost, value);
+            if total < least {
+                (best, least) = (candidate, total);
+            }
+        }
+        // Between its neighbours the best may be a little better still.
+        let (mut low, mut high) = (self.gaps[best.saturating_sub(1)], self.gaps[(best + 1).min(self.gaps.len() - 1)]);
+        while high - low > REFINEMENT * high {
+            let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+            if self.cost(place, a, cost, value) <= self.cost(place, b, cost, value) { high = b } else { low = a }
+        }
+        let refined = f64::midpoint(low, high);
+        if self.cost(place, refined, cost, value) < least { refined } else { self.gaps[best] }
+    }
+
+    fn cost(&self, place: usize, gap: f64, cost: f64, value: &[f64]) -> f64 {
+        let age = self.ages[place];
+        let next = self.point(age + gap, place);
+        let (from, to) = (self.ages[next.place], self.ages[(next.place + 1).min(PLAN_LENGTH - 1)]);
+        let inside = (to - from) * next.part;
+        let slope = self.survival[(next.place + 1).min(PLAN_LENGTH - 1)] - self.survival[next.place];
+        // Within a step the survival falls in a straight line.
+        let lived = self.integral[next.place] + inside * (self.survival[next.place] + slope * next.part / 2.0)
+            - self.integral[place];
+        let delay = (gap * self.survival[place] - lived).max(0.0);
+        self.ahead(place, next, cost * self.survival[place] + delay, value)
+    }
+
+    /// What is to come from a point on, after `now` here. Where the point lies within the step that begins here, the same
+    /// gap is made again and again until the step is over.
+    fn ahead(&self, place: usize, next: Point, now: f64, values: &[f64]) -> f64 {
+        let after = values[(next.place + 1).min(PLAN_LENGTH - 1)];
+        if next.place == place {
+            return now / next.part.max(f64::EPSILON) + after;
+        }
+        now + values[next.place] + (after - values[next.place]) * next.part
+    }
+
+    /// The place of an age that is not before that of `from`.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // ages are positive and on the grid
+    fn point(&self, age: f64, from: usize) -> Point {
+        let place = grid::index((age / UNIT) as u64, PLAN_BITS).clamp(from, PLAN_LENGTH - 1);
+        let Some(end) = self.ages.get(place + 1) else { return Point { place, part: 0.0 } };
+        let begin = self.ages[place];
+        Point { place, part: ((age - begin) / (end - begin)).clamp(0.0, 1.0) }
+    }
+}
+
+/// The survival at a step of the plan.
+fn survival_at(buckets: &[f64], place: usize) -> f64 {
+    let age = grid::begin(place, PLAN_BITS);
+    let bucket = grid::index(age, BITS).min(buckets.len() - 1);
+    let begin = grid::begin(bucket, BITS);
+    let Some(next) = buckets.get(bucket + 1) else { return 0.0 };
+    let width = grid::begin(bucket + 1, BITS) - begin;
+    #[allow(clippy::cast_precision_loss)] // at most 2^31
+    let part = (age - begin) as f64 / width as f64;
+    buckets[bucket] + (next - buckets[bucket]) * part
+}
