@@ -262,7 +262,8 @@ fn no_ids_on_standard_input_are_a_success() {
 fn a_thousand_ids_on_standard_input() {
     let backend = Backend::start(|asked| state(if asked.id().ends_with('7') { "error" } else { "completed" }));
     let ids: Vec<String> = (0..1_000).map(|number| format!("job-{number:04}")).collect();
-    let ran = tracker("wait", &backend.url(), &["--quiet", "-"]).input(ids.join("\n")).run().exits_with(1);
+    let ran = tracker("wait", &backend.url(), &["--quiet", "--rate", "100000/s", "-"]);
+    let ran = ran.input(ids.join("\n")).run().exits_with(1);
     let expected: Vec<_> =
         ids.iter().map(|id| (id.as_str(), if id.ends_with('7') { "failed" } else { "succeeded" })).collect();
     assert_eq!(ran.ends(), expected);
