@@ -238,3 +238,21 @@ pub(crate) fn shorten(id: &str, width: usize) -> String {
     }
     id.chars().take(width - 1).chain(['…']).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_job_is_takes_few_words() {
+        for (fraction, ahead, expected) in [
+            (None, None, None),
+            (Some(0.454), None, Some("45%")),
+            (Some(1.0), None, Some("100%")),
+            (None, Some(0), Some("0 before it")),
+            (Some(0.0), Some(3), Some("0%, 3 before it")),
+        ] {
+            assert_eq!(how_far(fraction, ahead).as_deref(), expected);
+        }
+    }
+}

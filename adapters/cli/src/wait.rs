@@ -66,7 +66,7 @@ pub(crate) fn conclude<W: Write>(
     }
     report.summary(summary)?;
     if told.not_created > 0 {
-        note(format_args!("not sent, or without an answer: {}", counted(told.not_created.into(), "create")));
+        note(format_args!("left undone: {}", counted(told.not_created.into(), "create")));
     }
     if !told.unfinished.is_empty() {
         note(format_args!("not known to have ended: {}; to go on waiting:", told.unfinished.len()));

@@ -197,6 +197,18 @@ fn a_name_that_is_taken_by_a_directory_is_local_trouble() {
     assert_eq!(scratch.names("results"), ["j.json"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_directory_leads_nowhere() {
+    let scratch = Scratch::new();
+    let backend = Backend::start(|asked| made(asked, "1"));
+    let outside = scratch.file("outside", "untouched");
+    std::fs::create_dir(scratch.path("results")).unwrap();
+    std::os::unix::fs::symlink(outside, scratch.path("results/j.json")).unwrap();
+    save(&scratch, &backend, &["j"]).run().exits_with(0);
+    assert_eq!((scratch.read("outside"), scratch.read("results/j.json")), ("untouched".into(), "1\n".into()));
+}
+
 #[test]
 fn downloads_run_beside_the_waiting() {
     let scratch = Scratch::new();

@@ -303,6 +303,20 @@ fn changes_are_told_on_standard_error_unless_it_is_to_be_quiet() {
 }
 
 #[test]
+fn an_unknown_state_is_warned_of_once_for_each_word() {
+    let backend = Backend::start(|asked| match asked.earlier {
+        0..4 => state("melting"),
+        4..8 => state("setting"),
+        _ => state("completed"),
+    });
+    let ran = tracker("wait", &backend.url(), &["a", "b", "c"]).run().exits_with(0);
+    for word in ["melting", "setting"] {
+        let warned = ran.err.lines().filter(|line| line.contains("unknown to the dialect") && line.contains(word));
+        assert_eq!(warned.count(), 1, "{ran:#?}");
+    }
+}
+
+#[test]
 fn what_the_backend_says_breaks_no_line_and_speaks_to_no_terminal() {
     let backend = Backend::start(|_| crate::backend::json(r#"{"result":"a\tb\nc\u001b[31m\u0007"}"#));
     let program = tracker("wait", &backend.url(), &["--max-polls", "1", "j"]);
