@@ -208,7 +208,7 @@ mod stories {
 
     /// An answer to a request with the old credentials says nothing about the new ones.
     #[test]
-    #[ignore = "not mended: src/fleet/lane.rs, note_answer does not ask which credentials were answered well"]
+    #[ignore = "not mended: src/fleet/step.rs, note_credentials does not ask which credentials were answered well"]
     fn regression_an_old_good_answer_does_not_prove_new_credentials() {
         let mut fleet = renewable(every_second(), 2);
         let (sent, _) = sends(&mut fleet, START);

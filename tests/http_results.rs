@@ -389,7 +389,7 @@ mod ends {
 
     /// A first answer that tells the end is a good answer: what comes after it is an outage, not a wrong address.
     #[test]
-    #[ignore = "not mended: src/job.rs, go_for_result does not note that the backend is proven, as a fleet's lane does"]
+    #[ignore = "not mended: src/job/result.rs, go_for_result does not note that the backend is proven, as a fleet's lane does"]
     fn regression_a_backend_that_told_a_success_is_proven() {
         let mut world = World::new(|request: &Request<Vec<u8>>, _| match request.uri().path() {
             "/v1/vases/a" => done("/v1/r"),
@@ -402,7 +402,7 @@ mod ends {
 
     /// "Failed" after "done" changes no end, and is no reason why there is no result either.
     #[test]
-    #[ignore = "not mended: src/job.rs, take_reading concludes a success with the message of the failure"]
+    #[ignore = "not mended: src/job/reading.rs, take_reading concludes a success with the message of the failure"]
     fn regression_a_contradiction_is_not_told_as_a_success_with_the_failures_words() {
         for body in [r#"{"state":"broken","error":"hot"}"#, r#"{"state":"broken"}"#] {
             let (finished, _) = live(&following(), vec![done("/v1/r"), reply(503, &[], ""), found(body)]);
@@ -462,7 +462,7 @@ mod ends {
     }
 
     #[test]
-    #[ignore = "not mended: src/job.rs, take_reading raises `unfinished_at` after the end was told"]
+    #[ignore = "not mended: src/job/reading.rs, take_reading raises `unfinished_at` after the end was told"]
     fn regression_a_state_that_flaps_back_does_not_narrow_the_delay() {
         let flapping = vec![working(), done("/v1/r"), reply(503, &[], ""), working(), done("/v1/r"), found("1")];
         let (finished, _) = live(&following(), flapping);
@@ -470,7 +470,7 @@ mod ends {
     }
 
     #[test]
-    #[ignore = "not mended: src/job.rs, go_for_result leaves what the pointer found in the first answer"]
+    #[ignore = "not mended: src/job/result.rs, go_for_result leaves what the pointer found in the first answer"]
     fn regression_what_is_to_be_fetched_is_not_taken_from_the_answer_before() {
         let backend = vases("result = { path = \"/vases/{id}/result\", pointer = \"\" }");
         let (finished, _) = live(&backend, vec![done("x"), reply(404, &[], "")]);
@@ -478,7 +478,7 @@ mod ends {
     }
 
     #[test]
-    #[ignore = "not mended: src/fleet/mod.rs, handle_error counts a failed request that src/job.rs does not"]
+    #[ignore = "not mended: src/fleet/step.rs, handle_error counts a failed request that the job does not"]
     fn regression_a_fleet_and_its_jobs_count_the_same_failed_requests() {
         let policy = every_second().build().unwrap();
         let mut fleet = Fleet::new(Arc::new(following()), Arc::new(policy), &mut rng(1));
