@@ -116,8 +116,11 @@ impl Job {
         if let Some(result) = reading.result.take() {
             self.extra().result = Some(result);
         }
-        if reading.refined_for_now {
-            self.extra().refined_since.get_or_insert(now);
+        for rule in reading.refined_for_now.drain(..) {
+            let refined = &mut self.extra().refined;
+            if refined.iter().all(|(known, _)| *known != rule) {
+                refined.push((rule, now));
+            }
         }
         if let Some(address) = reading.moved_to.take() {
             self.move_to(backend, &address);
