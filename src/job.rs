@@ -76,6 +76,8 @@ pub(crate) enum Refused {
     Renewable,
     /// The wait has ended.
     ForGood,
+    /// The wait has ended without the result: looks may be allowed all the same.
+    Result,
 }
 
 /// By which rules a job is stepped.
@@ -86,6 +88,8 @@ pub(crate) struct Terms<'a, S> {
     pub(crate) schedule: &'a S,
     /// Refused credentials can be renewed.
     pub(crate) renewable: bool,
+    /// Also where a result was refused.
+    pub(crate) renewable_for_results: bool,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -390,6 +394,12 @@ impl Job {
             cancel_at: extra.cancel_at.map(String::from),
             job: self.job,
         }
+    }
+
+    /// The job's end is known, which proves the backend, and more is asked for in the same attempt.
+    fn tell(&mut self, class: JobClass) {
+        self.extra().told = Some(class);
+        self.poller.note_backend_proven();
     }
 
     /// Hands an attempt's last word to the poller.
