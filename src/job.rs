@@ -11,6 +11,7 @@ use core::time::Duration;
 use std::boxed::Box;
 use std::string::{String, ToString};
 use std::sync::Arc;
+use std::vec::Vec;
 
 use http::{Request, Response};
 use rand_core::Rng;
@@ -75,6 +76,8 @@ pub(crate) enum Refused {
     Renewable,
     /// The wait has ended.
     ForGood,
+    /// The wait has ended without the result: looks may be allowed all the same.
+    Result,
 }
 
 /// By which rules a job is stepped.
@@ -85,6 +88,8 @@ pub(crate) struct Terms<'a, S> {
     pub(crate) schedule: &'a S,
     /// Refused credentials can be renewed.
     pub(crate) renewable: bool,
+    /// Also where a result was refused.
+    pub(crate) renewable_for_results: bool,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -117,8 +122,8 @@ struct Extra {
     told: Option<JobClass>,
     /// The last shared answer did not mention the job.
     missed: bool,
-    /// When the first correction for a limited time was made.
-    refined_since: Option<Timestamp>,
+    /// The corrections for a limited time, by their places in the dialect, and when each was made first.
+    refined: Vec<(usize, Timestamp)>,
     created_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -180,7 +185,9 @@ impl Job {
         self.sent_at = self.sent_at.saturating_sub(back);
         self.unfinished_at = self.unfinished_at.map(|at| at.saturating_sub(back));
         if let Some(extra) = &mut self.extra {
-            extra.refined_since = extra.refined_since.map(|at| at.saturating_sub(back));
+            for (_, since) in &mut extra.refined {
+                *since = since.saturating_sub(back);
+            }
         }
         self.poller.rebase(now);
         self.poller.abandon_in_flight(policy, now);
@@ -307,8 +314,8 @@ impl Job {
         if self.hop.as_ref().is_some_and(|hop| hop.for_result) {
             return Some(self.take_result(terms, now, id, response));
         }
-        let refined_since = self.extra.as_ref().and_then(|extra| extra.refined_since);
-        match terms.backend.dialect().answer(response, now, refined_since) {
+        let refined = self.extra.as_ref().map_or(&[][..], |extra| &extra.refined);
+        match terms.backend.dialect().answer(response, now, refined) {
             Answer::Follow { to, permanent } => match self.follow(terms.backend, &to, permanent) {
                 Ok(()) => Some(Taken::default()),
                 Err(error) => {
@@ -387,6 +394,12 @@ impl Job {
             cancel_at: extra.cancel_at.map(String::from),
             job: self.job,
         }
+    }
+
+    /// The job's end is known, which proves the backend, and more is asked for in the same attempt.
+    fn tell(&mut self, class: JobClass) {
+        self.extra().told = Some(class);
+        self.poller.note_backend_proven();
     }
 
     /// Hands an attempt's last word to the poller.

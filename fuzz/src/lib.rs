@@ -3,12 +3,14 @@
 //! `cargo +nightly fuzz run --features libfuzzer answer` fuzzes one; `cargo test -p jobwatch-fuzz` replays the committed
 //! corpus on stable.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::Response;
 use http::header::{HeaderName, HeaderValue};
+use http::{Request, Response};
 use jobwatch::{
-    Action, Backend, Dialect, Fleet, FleetAction, Hint, JobSnapshot, LookError, Observation, Policy, Poller, Timestamp,
+    Action, Backend, Cancel, CancelAction, Dialect, Finished, Fleet, FleetAction, Hint, JobRef, JobSnapshot, LookError,
+    Observation, Policy, Poller, Reading, Status, Submit, SubmitAction, Timestamp, Watch, WatchAction,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -23,23 +25,44 @@ const MOST_STEPS: usize = 100_000;
 ///
 /// The bytes: a status in two, then header lines up to an empty one, then the body.
 pub fn answer(data: &[u8]) {
-    let Some((status, rest)) = data.split_at_checked(2) else { return };
-    let status = 100 + u16::from_le_bytes([status[0], status[1]]) % 500;
-    let (head, body) = split_head(rest);
-    let mut response = Response::new(body);
-    *response.status_mut() = status.try_into().expect("it lies within 100 to 599");
-    for line in head.split(|byte| *byte == b'\n') {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let name = HeaderName::from_bytes(&line[..colon]);
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            response.headers_mut().append(name, value);
-        }
-    }
+    let Some(response) = response(data) else { return };
+    let status = response.status();
     let reading = Dialect::tracker().read(&response, NOW);
-    let tells_an_end =
-        matches!(reading.observation, Observation::Succeeded | Observation::Failed | Observation::Cancelled);
-    assert!(!tells_an_end || (200..300).contains(&status), "{status} was read as the job's end");
+    assert!(!tells_an_end(&reading) || status.is_success(), "{status} was read as the job's end");
+}
+
+/// Every preset reads any answer, and lives with it as the answer to its requests.
+///
+/// The bytes are those of [`answer`].
+pub fn presets(data: &[u8]) {
+    // Read once: a fuzzer's time is for the answers.
+    static PRESETS: OnceLock<Vec<Dialect>> = OnceLock::new();
+    let Some(response) = response(data) else { return };
+    for dialect in PRESETS.get_or_init(|| Dialect::presets().filter_map(Dialect::preset).collect()) {
+        let (name, status) = (dialect.name(), response.status().as_u16());
+        let reading = dialect.read(&response, NOW);
+        // 303 is an end where plain HTTP is spoken.
+        assert!(!tells_an_end(&reading) || (200..300).contains(&status) || status == 303, "{name}: {status}");
+        check(&reading);
+        let stays_at_home = Dialect::preset_file(name).is_some_and(|file| !file.contains("allowed_origins"));
+        live(dialect, stays_at_home, core::slice::from_ref(&response));
+    }
+}
+
+/// A dialect file is refused, or what it makes lives with any answers: a wait, a create and a cancellation end.
+///
+/// The bytes: the file, then answers as those of [`answer`], each after a line of three equals signs.
+pub fn dialect_life(data: &[u8]) {
+    let mut parts = split(data, b"\n===\n").into_iter();
+    let Some(Ok(text)) = parts.next().map(std::str::from_utf8) else { return };
+    let Ok(dialect) = Dialect::from_toml(text) else { return };
+    let responses: Vec<_> = parts.filter_map(response).collect();
+    for response in &responses {
+        check(&dialect.read(response, NOW));
+    }
+    if !responses.is_empty() {
+        live(&dialect, !text.contains("allowed_origins"), &responses);
+    }
 }
 
 /// A dialect file is refused or well-formed: what it makes can read an answer.
@@ -119,6 +142,99 @@ pub fn poller(data: &[u8]) {
     panic!("the wait does not end");
 }
 
+/// A create, a wait and a cancellation against a backend that answers with these in turn.
+fn live(dialect: &Dialect, stays_at_home: bool, responses: &[Response<Vec<u8>>]) {
+    let backend = Backend::new(dialect.clone(), Some("https://own.test/base")).expect("it is a URL");
+    let policy = Policy::builder().with_total_timeout(Duration::from_secs(120)).build().expect("it is valid");
+    let mut answers = responses.iter().cycle();
+    let mut answer = |request: &Request<Vec<u8>>| {
+        let is_home = request.uri().host() == Some("own.test") && request.uri().scheme_str() == Some("https");
+        assert!(is_home || !stays_at_home, "credentials would travel to {}", request.uri());
+        answers.next().expect("there is one at least")
+    };
+    let mut jobs = create(&backend, &policy, &mut answer);
+    jobs.truncate(2);
+    jobs.push(JobRef::new("a/b").expect("it is an id"));
+    for job in jobs {
+        let finished = wait(&backend, &policy, job, &mut answer);
+        assert!(finished.failed_requests <= finished.requests, "{finished:?}");
+        cancel(&backend, &policy, Status::of(finished), &mut answer);
+    }
+}
+
+fn create<'r>(
+    backend: &Backend,
+    policy: &Policy,
+    answer: &mut impl FnMut(&Request<Vec<u8>>) -> &'r Response<Vec<u8>>,
+) -> Vec<JobRef> {
+    let mut submit = Submit::new(backend, policy, b"{\"a\":1}".to_vec(), NOW, &mut ChaCha8Rng::seed_from_u64(0));
+    let mut now = NOW;
+    let (is_keyed, mut sent) = (submit.idempotency_key().is_some(), 0);
+    for _ in 0..MOST_STEPS {
+        match submit.poll(now) {
+            SubmitAction::Created(jobs) => return jobs,
+            SubmitAction::Failed(error) => return error.created,
+            SubmitAction::Renew => panic!("nobody can renew"),
+            SubmitAction::Sleep { until } => now = until,
+            SubmitAction::Send { id, request, .. } => {
+                sent += 1;
+                assert!(is_keyed || sent == 1, "a create was repeated without a key");
+                submit.handle_response(now, id, answer(&request));
+            }
+        }
+    }
+    panic!("the create does not end");
+}
+
+fn wait<'r>(
+    backend: &Backend,
+    policy: &Policy,
+    job: JobRef,
+    answer: &mut impl FnMut(&Request<Vec<u8>>) -> &'r Response<Vec<u8>>,
+) -> Finished {
+    let mut watch = Watch::new(backend, policy, job, NOW, &mut ChaCha8Rng::seed_from_u64(0));
+    let mut now = NOW;
+    for _ in 0..MOST_STEPS {
+        match watch.poll(now) {
+            WatchAction::Finished(finished) => return finished,
+            WatchAction::Sleep { until, .. } => now = until,
+            WatchAction::Send { id, request, .. } => watch.handle_response(now, id, answer(&request)),
+        }
+    }
+    panic!("the wait does not end");
+}
+
+fn cancel<'r>(
+    backend: &Backend,
+    policy: &Policy,
+    status: Status,
+    answer: &mut impl FnMut(&Request<Vec<u8>>) -> &'r Response<Vec<u8>>,
+) {
+    let mut cancel = Cancel::new(backend, policy, status, NOW, &mut ChaCha8Rng::seed_from_u64(0));
+    let mut now = NOW;
+    for _ in 0..MOST_STEPS {
+        match cancel.poll(now) {
+            CancelAction::Done(_) => return,
+            CancelAction::Sleep { until } => now = until,
+            CancelAction::Send { id, request, .. } => cancel.handle_response(now, id, answer(&request)),
+        }
+    }
+    panic!("the cancellation does not end");
+}
+
+fn tells_an_end(reading: &Reading) -> bool {
+    matches!(reading.observation, Observation::Succeeded | Observation::Failed | Observation::Cancelled)
+}
+
+/// What holds for every reading.
+fn check(reading: &Reading) {
+    assert!(reading.progress.is_none_or(|share| (0.0..=1.0).contains(&share)), "{reading:?}");
+    let lengths = [&reading.state, &reading.message].map(|text| text.as_ref().map_or(0, String::len));
+    assert!(lengths.iter().all(|length| *length < 2_000), "megabytes are kept");
+    let is_success = reading.observation == Observation::Succeeded;
+    assert!(is_success || (reading.result.is_none() && reading.result_at.is_none()), "{reading:?}");
+}
+
 fn observation(kind: u8, argument: u8) -> Observation {
     let hint = (argument > 127).then(|| Hint::after(Duration::from_secs(u64::from(argument).pow(2))));
     let error = LookError::Status(500);
@@ -132,6 +248,35 @@ fn observation(kind: u8, argument: u8) -> Observation {
         6 if argument == 255 => Observation::Fatal { error },
         _ => Observation::Running { hint: None },
     }
+}
+
+/// A response of a status in two bytes, header lines up to an empty one, and a body.
+fn response(data: &[u8]) -> Option<Response<Vec<u8>>> {
+    let (status, rest) = data.split_at_checked(2)?;
+    let status = 100 + u16::from_le_bytes([status[0], status[1]]) % 500;
+    let (head, body) = split_head(rest);
+    let mut response = Response::new(body.to_vec());
+    *response.status_mut() = status.try_into().expect("it lies within 100 to 599");
+    for line in head.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Some(response)
+}
+
+/// The parts between separators.
+fn split<'d>(mut data: &'d [u8], separator: &[u8]) -> Vec<&'d [u8]> {
+    let mut parts = Vec::new();
+    while let Some(end) = data.windows(separator.len()).position(|window| window == separator) {
+        parts.push(&data[..end]);
+        data = &data[end + separator.len()..];
+    }
+    parts.push(data);
+    parts
 }
 
 /// The head up to an empty line, and the body.

@@ -34,3 +34,13 @@ fn snapshot() {
 fn poller() {
     replay("poller", jobwatch_fuzz::poller);
 }
+
+#[test]
+fn presets() {
+    replay("presets", jobwatch_fuzz::presets);
+}
+
+#[test]
+fn dialect_life() {
+    replay("dialect_life", jobwatch_fuzz::dialect_life);
+}

@@ -32,7 +32,7 @@ impl Dialect {
 
     /// What an answer to a bulk request says, by a dialect that has such requests.
     pub(crate) fn read_bulk<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> BulkAnswer {
-        let context = Context::of(self.description(), answer, now, None);
+        let context = Context::of(self.description(), answer, now);
         let hint = context.hint().map(|(hint, _)| hint);
         let failed = |reading: Reading| BulkAnswer::Failed(Box::new(reading));
         let Some(bulk) = self.bulk() else { return failed(malformed("the dialect has no bulk requests", hint)) };

@@ -81,7 +81,7 @@ impl Dialect {
     /// What an answer to a look says; redirects, which have to be followed, are read as transient. Corrections that hold
     /// for a limited time are made as for the first time.
     pub fn read<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Reading {
-        match self.answer(answer, now, None) {
+        match self.answer(answer, now, &[]) {
             Answer::Read(reading) => *reading,
             Answer::Follow { to, .. } => {
                 let error = LookError::Status(answer.status().as_u16());
@@ -92,14 +92,14 @@ impl Dialect {
         }
     }
 
-    /// `refined_since`: when the first correction for a limited time was made.
+    /// `refined`: the corrections for a limited time, and when each was made first.
     pub(crate) fn answer<B: AsRef<[u8]>>(
         &self,
         answer: &Response<B>,
         now: Timestamp,
-        refined_since: Option<Timestamp>,
+        refined: &[(usize, Timestamp)],
     ) -> Answer {
-        let context = Context::of(self.description(), answer, now, refined_since);
+        let context = Context { refined, ..Context::of(self.description(), answer, now) };
         let declared = context.declared();
         if declared.is_none()
             && let Meaning::Redirect { permanent } = meaning(context.status)
@@ -112,7 +112,7 @@ impl Dialect {
 
     /// What an answer says that was asked for the result alone.
     pub(crate) fn read_result<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> ResultAnswer {
-        let context = Context::of(self.description(), answer, now, None);
+        let context = Context::of(self.description(), answer, now);
         match meaning(context.status) {
             Meaning::Accepted => {
                 let hint = context.hint().map(|(hint, _)| hint);
@@ -141,7 +141,7 @@ impl Dialect {
 
     /// A failed request under a good status.
     pub(crate) fn envelope_error<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Option<Reading> {
-        let context = Context::of(self.description(), answer, now, None);
+        let context = Context::of(self.description(), answer, now);
         context.read_envelope(context.hint().map(|(hint, _)| hint))
     }
 
@@ -159,27 +159,15 @@ pub(super) struct Context<'a> {
     bytes: &'a [u8],
     pub(super) body: Option<Value>,
     now: Timestamp,
-    refined_since: Option<Timestamp>,
+    refined: &'a [(usize, Timestamp)],
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn of<B: AsRef<[u8]>>(
-        description: &'a Description,
-        answer: &'a Response<B>,
-        now: Timestamp,
-        refined_since: Option<Timestamp>,
-    ) -> Self {
+    pub(super) fn of<B: AsRef<[u8]>>(description: &'a Description, answer: &'a Response<B>, now: Timestamp) -> Self {
         let bytes = answer.body().as_ref();
         let body = serde_json::from_slice(bytes).ok();
-        Self {
-            description,
-            status: answer.status().as_u16(),
-            headers: answer.headers(),
-            bytes,
-            body,
-            now,
-            refined_since,
-        }
+        let status = answer.status().as_u16();
+        Self { description, status, headers: answer.headers(), bytes, body, now, refined: &[] }
     }
 
     fn declared(&self) -> Option<JobClass> {
@@ -329,13 +317,14 @@ impl<'a> Context<'a> {
     /// What a class says, once it is corrected.
     fn read_class(&self, class: JobClass, rule: Rule, hint: Option<Hint>) -> Reading {
         let (mut class, mut rule) = (class, rule);
-        let (mut ask_again, mut for_now) = (None, false);
+        let (mut ask_again, mut for_now) = (None, Vec::new());
         for (number, refine) in self.description.refine.iter().enumerate() {
-            let age = self.refined_since.map_or(Duration::ZERO, |since| self.now.saturating_since(since));
+            let since = self.refined.iter().find(|(known, _)| *known == number).map(|(_, since)| *since);
+            let age = since.map_or(Duration::ZERO, |since| self.now.saturating_since(since));
             let over = refine.within.is_some_and(|within| age >= within);
             if refine.when == class && !over && refine.condition.holds(self.body.as_ref()) {
                 (class, rule, ask_again) = (refine.then, Rule::Refined(number), refine.ask_again);
-                for_now |= refine.within.is_some();
+                for_now.extend(refine.within.map(|_| number));
             }
         }
         let observation = match class {

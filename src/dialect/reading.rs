@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 use std::string::String;
+use std::vec::Vec;
 
 use serde_json::Value;
 
@@ -47,8 +48,8 @@ pub struct Reading {
     pub cancel_at: Option<String>,
     /// When to ask again, by the dialect's own rule for this correction.
     pub ask_again: Option<Duration>,
-    /// A correction was made that holds for a limited time only.
-    pub(crate) refined_for_now: bool,
+    /// The corrections that were made and hold for a limited time only, by their places in the list.
+    pub(crate) refined_for_now: Vec<usize>,
 }
 
 /// Which rule decided what an answer says.
@@ -111,7 +112,7 @@ impl Reading {
             moved_to: None,
             cancel_at: None,
             ask_again: None,
-            refined_for_now: false,
+            refined_for_now: Vec::new(),
         }
     }
 }

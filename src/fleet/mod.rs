@@ -61,6 +61,8 @@ pub struct Fleet {
     jobs: usize,
     news: VecDeque<News>,
     renewal: Renewal,
+    /// A result was refused with credentials that had just been renewed: they are not renewed again for that.
+    results_refused: bool,
     /// Why nobody may ask any more: the credentials were refused for good.
     refused: Option<String>,
     stats: Stats,
@@ -105,6 +107,7 @@ impl Fleet {
             jobs: 0,
             news: VecDeque::new(),
             renewal: Renewal::Impossible,
+            results_refused: false,
             refused: None,
             stats: Stats::default(),
             rng: ChaCha8Rng::from_rng(rng),
@@ -158,7 +161,7 @@ impl Fleet {
             Ok(backend) => {
                 self.backend = backend;
                 self.renewal = Renewal::Unproven;
-                self.refused = None;
+                (self.results_refused, self.refused) = (false, None);
             }
             Err(problem) => {
                 self.renewal = Renewal::Possible;
@@ -467,5 +470,5 @@ impl Fleet {
 /// By which rules a job is stepped.
 fn terms<'a>(backend: &'a Backend, policy: &'a Policy, renewal: Renewal) -> Terms<'a, PolicySchedule> {
     let renewable = !matches!(renewal, Renewal::Impossible | Renewal::Unproven);
-    Terms { backend, policy, schedule: &PolicySchedule, renewable }
+    Terms { backend, policy, schedule: &PolicySchedule, renewable, renewable_for_results: renewable }
 }

@@ -262,7 +262,8 @@ impl Fleet {
     ) -> bool {
         let Some(slot) = self.waiting(handle) else { return false };
         let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
+        let mut terms = terms(&backend, &policy, self.renewal);
+        terms.renewable_for_results &= !self.results_refused;
         let proven = self.lanes[usize::from(lane)].proven;
         let Some(job) = self.slab.open(slot) else { return false };
         if proven {
@@ -335,6 +336,7 @@ impl Fleet {
     pub(super) fn note_credentials(&mut self, taken: &Taken, now: Timestamp, status: u16) {
         match taken.refused {
             Some(Refused::Renewable) if self.renewal == Renewal::Possible => self.renewal = Renewal::Wanted,
+            Some(Refused::Result) => self.results_refused = true,
             Some(Refused::ForGood) => self.refuse(now, format!("the credentials were refused: HTTP status {status}")),
             None if taken.good && self.renewal == Renewal::Unproven => self.renewal = Renewal::Possible,
             _ => {}

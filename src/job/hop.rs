@@ -47,9 +47,10 @@ impl Job {
     /// Repeats a request whose credentials were refused, where others are there or can be had.
     pub(super) fn ask_with_other_credentials<S>(&mut self, terms: &Terms<'_, S>) -> Option<Taken> {
         let hop = self.hop.as_mut()?;
+        let renewable = if hop.for_result { terms.renewable_for_results } else { terms.renewable };
         let refused = match hop.renewals < terms.backend.renewals() {
             true => Refused::Outdated,
-            false if terms.renewable => Refused::Renewable,
+            false if renewable => Refused::Renewable,
             false => return None,
         };
         hop.pending = true;

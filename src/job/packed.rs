@@ -191,7 +191,7 @@ impl Extra {
             && !self.missed
             && self.moved_to.is_none()
             && self.told.is_none()
-            && self.refined_since.is_none()
+            && self.refined.is_empty()
             && self.started_at.is_none()
             && self.ended_at.is_none()
             && self.result.is_none()

@@ -1,6 +1,7 @@
 //! Taking an answer that was read.
 
 use core::time::Duration;
+use std::string::ToString;
 use std::sync::Arc;
 
 use http::Response;
@@ -52,6 +53,12 @@ impl Job {
             self.unfinished_at = self.unfinished_at.max(Some(self.sent_at.saturating_sub(stale)));
         }
         self.note_extra(terms.backend, now, response, &mut reading);
+        if observation == Observation::Succeeded && !known {
+            let other = reading.message.or(reading.state).unwrap_or_else(|| "no success".to_string());
+            let why = format!("after the success the backend told another end: {other}");
+            self.conclude_without_result(terms, now, id, &why);
+            return Taken { good: true, answered: true, cool_down: reading.cool_down, ..Taken::default() };
+        }
         if observation == Observation::Succeeded
             && let Some(taken) = self.go_for_result(terms, now, id, &mut reading, changed)
         {
@@ -116,8 +123,11 @@ impl Job {
         if let Some(result) = reading.result.take() {
             self.extra().result = Some(result);
         }
-        if reading.refined_for_now {
-            self.extra().refined_since.get_or_insert(now);
+        for rule in reading.refined_for_now.drain(..) {
+            let refined = &mut self.extra().refined;
+            if refined.iter().all(|(known, _)| *known != rule) {
+                refined.push((rule, now));
+            }
         }
         if let Some(address) = reading.moved_to.take() {
             self.move_to(backend, &address);

@@ -1,9 +1,11 @@
 //! A result that has to be asked for by a request of its own.
 
+use core::fmt;
+
 use http::Response;
 use serde_json::Value;
 
-use super::{HopId, Job, Taken, Terms, failure_of, is_fatal};
+use super::{HopId, Job, Refused, Taken, Terms, failure_of};
 use crate::dialect::{JobClass, Reading, ResultAnswer};
 use crate::finished::TransportError;
 use crate::{LookError, Observation, Schedule, Timestamp};
@@ -31,7 +33,9 @@ impl Job {
             },
             None => terms.backend.result_url(&self.job)?,
         };
-        self.extra().told = Some(JobClass::Succeeded);
+        self.tell(JobClass::Succeeded);
+        // What is fetched is the result, not what its pointer found here.
+        self.extra().result = None;
         let hop = self.hop.as_mut()?;
         let next = url.and_then(|url| terms.backend.result_request(&url).map(|_| url));
         match (next, hop.number.checked_add(1)) {
@@ -41,7 +45,7 @@ impl Job {
             }
             (next, _) => {
                 let error = next.err().unwrap_or(LookError::RedirectLoop);
-                self.conclude_without_result(terms, now, id, &TransportError::new(error, ""));
+                self.conclude_without_result(terms, now, id, &error);
             }
         }
         Some(Taken { good: true, answered: true, changed, ..Taken::default() })
@@ -74,17 +78,26 @@ impl Job {
                     answered
                 }
                 Err(error) => {
-                    self.conclude_without_result(terms, now, id, &TransportError::new(error, ""));
-                    answered
+                    self.conclude_without_result(terms, now, id, &error);
+                    Taken { answered: true, ..Taken::default() }
                 }
             },
             ResultAnswer::Missing(reading) => {
                 let (status, observation) = (response.status().as_u16(), reading.observation);
                 let message = reading.message.unwrap_or_else(|| format!("HTTP status {status}"));
-                if is_fatal(observation) || matches!(observation, Observation::Lost { .. }) {
+                let may_come = matches!(
+                    observation,
+                    Observation::Pending { .. }
+                        | Observation::Running { .. }
+                        | Observation::Transient { .. }
+                        | Observation::Throttled { .. }
+                );
+                if !may_come {
                     let error = TransportError::new(LookError::Status(status), message);
                     self.conclude_without_result(terms, now, id, &error);
-                    return answered;
+                    // That the credentials are good for looks does not make them good for this, nor the reverse.
+                    let refused = (status == 401).then_some(Refused::Result);
+                    return Taken { answered: true, refused, ..Taken::default() };
                 }
                 self.conclude(terms, now, id, observation, Some(message));
                 let throttled = matches!(observation, Observation::Throttled { .. });
@@ -100,9 +113,11 @@ impl Job {
         terms: &Terms<'_, S>,
         now: Timestamp,
         id: HopId,
-        error: &TransportError,
+        why: &dyn fmt::Display,
     ) {
-        let message = format!("the result was not had: {error}");
+        let message = format!("the result was not had: {why}");
+        let failed = self.hop.as_ref().is_some_and(|hop| hop.for_result && !hop.pending);
+        self.failed_requests = self.failed_requests.saturating_add(u32::from(failed));
         self.conclude(terms, now, id, Observation::Succeeded, Some(message));
     }
 }

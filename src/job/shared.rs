@@ -105,7 +105,7 @@ impl Job {
         if !detail {
             return self.take_reading(terms, now, id, response, reading);
         }
-        self.extra().told = Some(told);
+        self.tell(told);
         let changed = reading.state.is_some() && reading.state.as_deref() != self.state.as_deref();
         if changed {
             self.state = reading.state.take().map(Arc::from);

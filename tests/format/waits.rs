@@ -62,7 +62,6 @@ mod corrections_for_a_time {
 
     /// The time of one correction is not another's.
     #[test]
-    #[ignore = "not mended: `Extra::refined_since` of src/job.rs is one for all corrections"]
     fn regression_each_correction_has_its_own_time() {
         let keys = "[[refine]]\nwhen = \"pending\"\npresent = \"/warm\"\nthen = \"running\"\nfor = \"5s\"\n\
                     [[refine]]\nwhen = \"succeeded\"\nabsent = \"/url\"\nthen = \"running\"\nfor = \"10s\"";

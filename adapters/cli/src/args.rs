@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use jobwatch::Dialect;
+use jobwatch::{Dialect, RateLimit};
 use jobwatch_simulator::{Api, Durations, Faults};
 
 pub(crate) use policy::PolicyArgs;
@@ -108,9 +108,27 @@ pub(crate) struct BackendArgs {
     /// the credentials
     #[arg(long, value_name = "COMMAND")]
     pub(crate) header_command: Option<String>,
+    /// The most looks a second, and the most creates; twice as many at once after a pause [default: 50/s]
+    #[arg(long, value_name = "N/s", value_parser = parse_rate)]
+    pub(crate) rate: Option<Rate>,
     /// The largest answer that is accepted, in bytes [default: the dialect's, usually 16777216]
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_body: Option<u64>,
+}
+
+/// A rate as it was written, and what it means.
+#[derive(Clone, Debug)]
+pub(crate) struct Rate {
+    pub(crate) text: String,
+    pub(crate) limit: RateLimit,
+}
+
+/// `50/s`, `0.5/s`.
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    let number = text.strip_suffix("/s").and_then(|number| number.trim().parse().ok());
+    let number: f64 = number.ok_or("write a number of requests per second, as in 50/s or 0.5/s")?;
+    let limit = RateLimit::per_second(number).map_err(|error| error.to_string())?;
+    Ok(Rate { text: text.to_owned(), limit })
 }
 
 /// The presets by name, as there are.
@@ -335,6 +353,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::with_requirements().debug_assert();
+    }
+
+    #[test]
+    fn rates_are_read_as_documented() {
+        assert_eq!(parse_rate("50/s").unwrap().limit, RateLimit::POLITE);
+        assert!(parse_rate("0.5/s").is_ok());
+        for wrong in ["", "50", "50/m", "/s", "0/s", "-1/s", "NaN/s", "many/s"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong:?} was accepted");
+        }
     }
 
     #[test]

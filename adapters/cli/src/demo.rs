@@ -53,10 +53,9 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
     // People get a table at the end instead of a line per job.
     let lines: Box<dyn Write> = if args.json { Box::new(io::stdout()) } else { Box::new(io::sink()) };
     let report = Report::new(lines, args.json).at_speed(args.speed);
-    let all = client.wait_all(jobs);
-    let view = View::new(false, logging, all.fleet(), args.speed);
+    let view = View::new(false, logging, args.speed);
     let mut ends = Vec::new();
-    let waiting = Waiting::new(all, view, report);
+    let waiting = Waiting::new(&client, view, report).with_jobs(jobs);
     let (told, mut report) = waiting.run(None, &interrupt, |finished| ends.push(finished.clone())).await?;
 
     let summary = Summary::of(&told.stats, start.elapsed()).at_speed(args.speed);

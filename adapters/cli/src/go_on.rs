@@ -31,6 +31,7 @@ pub(crate) fn command_to_go_on(
     }
     // A command may hold a secret anywhere.
     words.extend(backend.header_command.as_ref().map(|_| "--header-command …".to_owned()));
+    words.extend(backend.rate.as_ref().map(|rate| format!("--rate {}", rate.text)));
     words.extend(policy.words());
     words.extend(save_results.map(|directory| format!("--save-results {}", quote(&directory.display().to_string()))));
     if jobs.iter().any(|job| job.id().starts_with('-')) {
@@ -78,6 +79,7 @@ mod tests {
                 .map(str::to_owned)
                 .to_vec(),
             header_command: Some("echo X-Api-Key: hush".to_owned()),
+            rate: None,
             max_body: None,
         };
         let jobs = [JobRef::new("it's").unwrap()];

@@ -1,7 +1,8 @@
 //! `--save-results`: writes what succeeded jobs made into a directory, beside the waiting.
 //!
 //! A result is written into a temporary file of the directory, and gets its name when it is whole and on the disk. So a
-//! file under a job's name is a whole result, and one of an earlier run stays until then.
+//! file under a job's name is a whole result, and one of an earlier run stays until then. Temporary files are gone when
+//! the program ends, but for a second Ctrl-C, which waits for nothing: it may leave a `.jobwatch-….part`.
 
 mod names;
 

@@ -61,6 +61,9 @@ impl Target {
         if let Some(command) = credentials.renewal {
             builder = builder.credentials(move || command.run());
         }
+        if let Some(rate) = &args.rate {
+            builder = builder.rate(Some(rate.limit));
+        }
         if let Some(bytes) = args.max_body {
             builder = builder.max_body(bytes);
         }

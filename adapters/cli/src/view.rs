@@ -46,11 +46,11 @@ pub(crate) struct Live {
 
 impl View {
     /// What suits standard error. With a log on it, live lines would be torn.
-    pub(crate) fn new(quiet: bool, logging: bool, fleet: &Fleet, speed: f64) -> Self {
+    pub(crate) fn new(quiet: bool, logging: bool, speed: f64) -> Self {
         if quiet {
             Self::Quiet
         } else if io::stderr().is_terminal() && !logging {
-            Self::Live(Live::new(fleet, speed))
+            Self::Live(Live::new(speed))
         } else {
             Self::Lines
         }
@@ -119,22 +119,20 @@ impl View {
 }
 
 impl Live {
-    fn new(fleet: &Fleet, speed: f64) -> Self {
+    fn new(speed: f64) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let total = bars.add(ProgressBar::new(fleet.len() as u64));
+        let total = bars.add(ProgressBar::new(0));
         total.set_style(style("{bar:24.green/dim} {pos}/{len}  {wide_msg}").progress_chars("━╸─"));
-        let mut live = Self {
+        Self {
             bars,
             total,
             lines: HashMap::new(),
             ended: VecDeque::new(),
-            queue: fleet.jobs().map(|(handle, _)| handle).collect(),
+            queue: VecDeque::new(),
             counts: [0; 3],
             start: Instant::now(),
             speed,
-        };
-        live.open_lines(fleet);
-        live
+        }
     }
 
     /// Gives lines to the next jobs, as long as there is room.
@@ -239,4 +237,22 @@ pub(crate) fn shorten(id: &str, width: usize) -> String {
         return id.to_owned();
     }
     id.chars().take(width - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_job_is_takes_few_words() {
+        for (fraction, ahead, expected) in [
+            (None, None, None),
+            (Some(0.454), None, Some("45%")),
+            (Some(1.0), None, Some("100%")),
+            (None, Some(0), Some("0 before it")),
+            (Some(0.0), Some(3), Some("0%, 3 before it")),
+        ] {
+            assert_eq!(how_far(fraction, ahead).as_deref(), expected);
+        }
+    }
 }

@@ -34,9 +34,8 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let client = built(builder.max_in_flight(args.waiting.concurrency as usize))?;
 
     let start = Instant::now();
-    let all = client.wait_all(jobs);
-    let view = View::new(args.quiet, logging, all.fleet(), 1.0);
-    let mut waiting = Waiting::new(all, view, Report::new(io::stdout(), args.json));
+    let view = View::new(args.quiet, logging, 1.0);
+    let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json)).with_jobs(jobs);
     if let Some(directory) = &args.waiting.save_results {
         waiting = waiting.with_saver(Saver::open(directory, &client, patience)?);
     }
@@ -67,7 +66,7 @@ pub(crate) fn conclude<W: Write>(
     }
     report.summary(summary)?;
     if told.not_created > 0 {
-        note(format_args!("not sent, or without an answer: {}", counted(told.not_created.into(), "create")));
+        note(format_args!("left undone: {}", counted(told.not_created.into(), "create")));
     }
     if !told.unfinished.is_empty() {
         note(format_args!("not known to have ended: {}; to go on waiting:", told.unfinished.len()));

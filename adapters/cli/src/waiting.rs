@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use jobwatch::{Finished, FleetEvent, JobRef, Outcome, Stats};
-use jobwatch_reqwest::WaitAll;
+use jobwatch_reqwest::{Client, WaitAll};
 
 use crate::creating::{Created, Creates};
 use crate::failure::{ExitStatus, Failure};
@@ -27,8 +27,8 @@ pub(crate) struct Waiting<W> {
     view: View,
     report: Report<W>,
     creates: Option<Creates>,
-    /// Ids that were created; the same again is no other job.
-    created: HashSet<String>,
+    /// Ids that are waited for; the same again is no other job.
+    known: HashSet<String>,
     saver: Option<Saver>,
     /// The backend's words that were warned of.
     unknown: HashSet<String>,
@@ -71,23 +71,33 @@ enum News {
 }
 
 impl<W: Write> Waiting<W> {
-    pub(crate) fn new(all: WaitAll, view: View, report: Report<W>) -> Self {
+    /// A wait for nothing yet.
+    pub(crate) fn new(client: &Client, view: View, report: Report<W>) -> Self {
+        let all = client.wait_all([]);
         Self {
-            open: all.remaining(),
+            open: 0,
             all,
             view,
             report,
             creates: None,
-            created: HashSet::new(),
+            known: HashSet::new(),
             saver: None,
             unknown: HashSet::new(),
             exit: ExitStatus::default(),
             unfinished: Vec::new(),
             purpose: Purpose::Wait,
-            drained: false,
+            drained: true,
             stopped: false,
             interrupted: false,
         }
+    }
+
+    /// Waits for these jobs, for all of them from the start: whenever it is stopped, each is told.
+    pub(crate) fn with_jobs(mut self, jobs: impl IntoIterator<Item = JobRef>) -> Self {
+        for job in jobs {
+            self.add(job);
+        }
+        self
     }
 
     /// Creates jobs, too, and waits for them.
@@ -213,6 +223,15 @@ impl<W: Write> Waiting<W> {
         Ok(())
     }
 
+    fn add(&mut self, job: JobRef) {
+        if self.known.insert(job.id().to_owned()) {
+            let handle = self.all.add(job);
+            self.view.added(handle, self.all.fleet());
+            self.open += 1;
+            self.drained = false;
+        }
+    }
+
     fn take_created(&mut self, created: Created) -> Result<(), Failure> {
         let (jobs, failure) = match created {
             Created::TryAgain => return Ok(()),
@@ -226,11 +245,8 @@ impl<W: Write> Waiting<W> {
         };
         for job in jobs {
             self.view.aside(|| self.report.created(job.id()))?;
-            if self.purpose != Purpose::Create && self.created.insert(job.id().to_owned()) {
-                let handle = self.all.add(job);
-                self.view.added(handle, self.all.fleet());
-                self.open += 1;
-                self.drained = false;
+            if self.purpose != Purpose::Create {
+                self.add(job);
             }
         }
         if self.stopped {

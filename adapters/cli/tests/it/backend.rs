@@ -35,9 +35,17 @@ impl Asked {
 
 /// What becomes of a request.
 pub(crate) enum Answer {
-    Says { status: u16, headers: String, body: String },
+    Says {
+        status: u16,
+        headers: String,
+        body: String,
+    },
     Leaves,
     Hangs,
+    /// Sends this, promises more, and leaves.
+    Breaks(String),
+    /// Sends this, promises more, and hangs.
+    Stalls(String),
 }
 
 /// 200 with this body.
@@ -130,6 +138,11 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) ->
             Answer::Leaves => return Ok(()),
             // Until the client leaves.
             Answer::Hangs => return reader.read_to_end(&mut Vec::new()).map(drop),
+            Answer::Breaks(body) => return half(stream, &body),
+            Answer::Stalls(body) => {
+                half(stream, &body)?;
+                return reader.read_to_end(&mut Vec::new()).map(drop);
+            }
             Answer::Says { status, headers, body } => {
                 let length = body.len();
                 // In one piece: the end of an answer must not wait for somebody to acknowledge its beginning.
@@ -139,6 +152,11 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) ->
         }
     }
     Ok(())
+}
+
+fn half(mut stream: &TcpStream, body: &str) -> io::Result<()> {
+    let length = body.len() + 100;
+    stream.write_all(format!("HTTP/1.1 200 X\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes())
 }
 
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {

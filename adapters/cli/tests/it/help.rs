@@ -1,8 +1,13 @@
 //! `--help` and `--version`.
 
+use jobwatch::Dialect;
+use jobwatch_simulator::Api;
+
 use crate::program::jobwatch;
 
-const BACKEND: [&str; 4] = ["--api", "--base-url", "--header", "--max-body"];
+const BACKEND: [&str; 6] = ["--api", "--base-url", "--header", "--header-command", "--rate", "--max-body"];
+
+const WAITING: [&str; 3] = ["--concurrency", "--overall-timeout", "--save-results"];
 
 const POLICY: [&str; 11] = [
     "--schedule",
@@ -38,15 +43,34 @@ fn each_command_tells_its_flags() {
         "simulate",
         &[&["--listen", "--api", "--duration", "--fail-rate", "--faults", "--cache", "--speed", "--seed"]],
     );
-    mentions("submit", &[&BACKEND, &["--body", "--count", "--attempt-timeout", "--json"]]);
-    mentions("wait", &[&BACKEND, &POLICY, &["--concurrency", "--overall-timeout", "--json", "--quiet"]]);
+    let own = ["--body", "--count", "--wait", "--max-active", "--json", "--quiet"];
+    mentions("submit", &[&BACKEND, &POLICY, &WAITING, &own]);
+    mentions("wait", &[&BACKEND, &POLICY, &WAITING, &["--json", "--quiet"]]);
     mentions("status", &[&BACKEND, &["--attempt-timeout", "--concurrency", "--json"]]);
+    mentions("cancel", &[&BACKEND, &["--timeout", "--attempt-timeout", "--concurrency", "--json"]]);
+    mentions("dialects", &[&["--json", "show", "check"]]);
+}
+
+#[test]
+fn help_names_every_preset_and_every_simulated_api() {
+    let help = |command| jobwatch(&[command, "--help"]).run().exits_with(0).out;
+    let words = |help: &str| help.split([' ', '\n', ',']).map(str::to_owned).collect::<Vec<_>>();
+    for command in ["wait", "status", "submit", "cancel"] {
+        let words = words(&help(command));
+        for name in Dialect::presets() {
+            assert!(words.iter().any(|word| word == name), "{command}: no {name}");
+        }
+    }
+    let words = words(&help("simulate"));
+    for api in Api::ALL {
+        assert!(words.iter().any(|word| word == api.name()), "no {api}");
+    }
 }
 
 #[test]
 fn the_program_tells_its_commands_and_exit_statuses() {
     let ran = jobwatch(&["--help"]).run().exits_with(0);
-    for word in ["demo", "simulate", "submit", "wait", "status", "Exit status", "130", "143"] {
+    for word in ["demo", "simulate", "submit", "wait", "status", "cancel", "dialects", "Exit status", "130", "143"] {
         assert!(ran.out.contains(word), "no {word} in {}", ran.out);
     }
 }

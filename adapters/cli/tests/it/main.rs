@@ -1,16 +1,22 @@
 //! The program `jobwatch` from the outside: its binary, real sockets on loopback, its output and its exit status.
 
+mod apis;
 mod backend;
+mod cancel;
 mod demo;
+mod dialects;
 mod files;
 mod headers;
 mod help;
 mod interrupts;
+mod keys;
 mod pipes;
 mod policy;
 mod program;
+mod saving;
 mod simulate;
 mod status;
 mod submit;
+mod submit_wait;
 mod trouble;
 mod wait;

@@ -27,7 +27,7 @@ fn head(program: Program, lines: usize) -> Ran {
 #[test]
 fn wait_stops_quietly() {
     let ids: Vec<String> = (0..3_000).map(|number| format!("job-{number}")).collect();
-    for flags in [&["-"][..], &["--json", "-"]] {
+    for flags in [&["--rate", "100000/s", "-"][..], &["--json", "-"]] {
         let backend = Backend::start(|_| state("completed"));
         let ran = head(tracker("wait", &backend.url(), flags).input(ids.join("\n")), 1).exits_with(4);
         assert_eq!(ran.err.lines().filter(|line| !line.ends_with(": completed")).count(), 0, "{ran:#?}");
@@ -46,7 +46,7 @@ fn submit_stops_quietly() {
 fn status_stops_quietly() {
     let ids: Vec<String> = (0..600).map(|number| format!("job-{number}-{}", "x".repeat(50))).collect();
     let backend = Backend::start(|_| state("completed"));
-    head(tracker("status", &backend.url(), &["--json", "-"]).input(ids.join("\n")), 1);
+    head(tracker("status", &backend.url(), &["--json", "--rate", "100000/s", "-"]).input(ids.join("\n")), 1);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn jobwatch(arguments: &[&str]) -> Program {
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
-    command.env_remove("JOBWATCH_LOG").env_remove("JOBWATCH_HISTORY");
+    command.env_remove("JOBWATCH_LOG").env_remove("JOBWATCH_HISTORY").env_remove("HEYGEN_API_KEY");
     Program { command, input: Vec::new() }
 }
 
@@ -309,7 +309,7 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-/// A file in a directory of its own, which lives as long as this does.
+/// Files in a directory of their own, which lives as long as this does.
 pub(crate) struct Scratch(tempfile::TempDir);
 
 impl Scratch {
@@ -322,6 +322,17 @@ impl Scratch {
         let path = self.path(name);
         std::fs::write(&path, content).expect("a temporary file can be written");
         path
+    }
+
+    /// The names in a directory of it, sorted.
+    pub(crate) fn names(&self, directory: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path().join(directory)).expect("the directory is there");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        sorted(entries.map(|entry| name(entry).into_string().expect("names are text")))
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

@@ -1,7 +1,7 @@
 //! `jobwatch status`.
 
-use crate::backend::{Answer, Backend, Nobody, code, state};
-use crate::program::{number, text, tracker};
+use crate::backend::{Answer, Backend, Nobody, code, json, state};
+use crate::program::{jobwatch, number, text, tracker};
 use crate::wait::{is_job_object, is_summary};
 
 fn backend() -> Backend {
@@ -89,4 +89,18 @@ fn no_ids_on_standard_input_are_a_success() {
     let (jobs, summary) = ran.report();
     assert!(jobs.is_empty());
     is_summary(&summary);
+}
+
+#[test]
+fn an_unfinished_job_tells_how_far_it_is() {
+    for (dialect, answer, detail) in [
+        ("azure", r#"{"status":"Running","percentComplete":45}"#, "Running, 45%"),
+        ("fal", r#"{"status":"IN_QUEUE","queue_position":3}"#, "IN_QUEUE, 3 before it"),
+        ("azure", r#"{"status":"Running"}"#, "Running"),
+    ] {
+        let backend = Backend::start(move |_| json(answer));
+        let address = format!("{}/jobs/7", backend.url());
+        let ran = jobwatch(&["status", "--api", dialect, &address]).run().exits_with(4);
+        assert_eq!(ran.rows(), [[address.as_str(), "unfinished", detail]]);
+    }
 }

@@ -262,7 +262,8 @@ fn no_ids_on_standard_input_are_a_success() {
 fn a_thousand_ids_on_standard_input() {
     let backend = Backend::start(|asked| state(if asked.id().ends_with('7') { "error" } else { "completed" }));
     let ids: Vec<String> = (0..1_000).map(|number| format!("job-{number:04}")).collect();
-    let ran = tracker("wait", &backend.url(), &["--quiet", "-"]).input(ids.join("\n")).run().exits_with(1);
+    let ran = tracker("wait", &backend.url(), &["--quiet", "--rate", "100000/s", "-"]);
+    let ran = ran.input(ids.join("\n")).run().exits_with(1);
     let expected: Vec<_> =
         ids.iter().map(|id| (id.as_str(), if id.ends_with('7') { "failed" } else { "succeeded" })).collect();
     assert_eq!(ran.ends(), expected);
@@ -298,6 +299,20 @@ fn changes_are_told_on_standard_error_unless_it_is_to_be_quiet() {
     for flag in ["-q", "--quiet"] {
         let ran = tracker("wait", &quiet.url(), &[flag, "j"]).run().exits_with(0);
         assert_eq!((ran.out.as_str(), ran.err.as_str()), ("j\tsucceeded\tcompleted\n", ""));
+    }
+}
+
+#[test]
+fn an_unknown_state_is_warned_of_once_for_each_word() {
+    let backend = Backend::start(|asked| match asked.earlier {
+        0..4 => state("melting"),
+        4..8 => state("setting"),
+        _ => state("completed"),
+    });
+    let ran = tracker("wait", &backend.url(), &["a", "b", "c"]).run().exits_with(0);
+    for word in ["melting", "setting"] {
+        let warned = ran.err.lines().filter(|line| line.contains("unknown to the dialect") && line.contains(word));
+        assert_eq!(warned.count(), 1, "{ran:#?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use jobwatch::{JobRef, LookError, Outcome};
 use serde_json::{Value, json};
 
-use crate::kiln::{KEY, dialect_with, fired, heating, preset};
+use crate::kiln::{KEY, at_base, dialect_with, fired, heating, preset};
 use crate::{Answer, Driver, Server, Setup};
 
 /// Azure's three headers, in their precedence; addresses may be relative.
@@ -21,7 +21,7 @@ pub fn preset_azure(driver: &dyn Driver) {
             let address = |told: &str| if absolute { format!("{}{target}", server.url()) } else { told.to_owned() };
             let first =
                 headers.iter().fold(Answer::status(202), |answer, (name, told)| answer.header(name, address(told)));
-            server.on("/sub/x?", [first]);
+            server.on(at_base("/sub/x"), [first]);
             let running = Answer::json(200, r#"{"status":"Reticulating","percentComplete":40}"#);
             let done = Answer::json(200, r#"{"status":"Succeeded","properties":{"vase":1}}"#);
             server.on(target, [running.header("retry-after-ms", "30"), done]);
@@ -32,10 +32,32 @@ pub fn preset_azure(driver: &dyn Driver) {
             assert_eq!((done.outcome, done.requests), (Outcome::Succeeded, 2));
             assert_eq!(done.result, Some(json!({"vase": 1})));
             assert_eq!(done.job.id(), format!("{}{target}", server.url()));
-            assert_eq!(server.targets(), ["/sub/x?", target, target]);
+            assert_eq!(server.targets(), [&at_base("/sub/x"), target, target]);
             assert!(server.requests().iter().all(|request| request.header("x-api-key") == Some(KEY)));
         }
     }
+}
+
+/// A dialect that creates at the base URL creates there, and not beside it.
+pub fn create_at_the_base_url(driver: &dyn Driver) {
+    for base in ["/", "/operations", "/operations/"] {
+        let server = Server::start();
+        server.on(base, [Answer::status(202).header("location", "/3")]);
+        let client = driver.client(Setup::at(format!("{}{base}", server.url())).dialect(preset("rfc9110")));
+        client.create(&Value::Null).expect("the backend accepts");
+        assert_eq!(server.targets(), [base]);
+    }
+}
+
+/// An answer that is larger than the limit may have told of a job.
+pub fn create_answered_too_large(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings", [Answer::json(200, json!({"id": "a", "note": "x".repeat(2_000)}).to_string())]);
+    let failed = driver.client(Setup::of(&server).max_body(1_000)).create(&Value::Null).expect_err("it is too large");
+
+    assert_eq!((failed.error, failed.maybe_created), (Some(LookError::TooLarge), true));
+    assert!(failed.message.contains("max_body"), "{failed}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 /// With `Location` alone the status tells, and the body is the result.
@@ -48,14 +70,14 @@ pub fn preset_azure_without_a_state(driver: &dyn Driver) {
     ];
     for (answer, outcome, result) in rows {
         let server = Server::start();
-        server.on("/?", [Answer::status(202).header("location", "/3")]);
+        server.on(at_base("/"), [Answer::status(202).header("location", "/3")]);
         server.on("/3", [Answer::status(202), Answer::status(202).header("location", "/4")]);
         server.on("/4", [answer]);
         let client = driver.client(Setup::of(&server).dialect(preset("azure")));
         let done = client.wait(&client.create(&Value::Null).expect("the backend accepts")[0]);
 
         assert_eq!((done.outcome, done.result), (outcome, result));
-        assert_eq!(server.targets(), ["/?", "/3", "/3", "/4"]);
+        assert_eq!(server.targets(), [&at_base("/"), "/3", "/3", "/4"]);
     }
 }
 

@@ -98,7 +98,7 @@ pub fn download_stops_at_loops(driver: &dyn Driver) {
 pub fn download_is_exact(driver: &dyn Driver) {
     let server = Server::start();
     let large = bytes(3_000_000);
-    let mut chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    let mut chunked = b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for piece in large.chunks(70_000) {
         chunked.extend(format!("{:x}\r\n", piece.len()).into_bytes());
         chunked.extend(piece);

@@ -1,10 +1,10 @@
 //! The preset `heygen-v3`, by the vendor's specification.
 
-use jobwatch::{EndReason, LookError, Outcome};
+use jobwatch::{EndReason, JobRef, LookError, Outcome};
 use serde_json::{Value, json};
 
-use crate::kiln::{KEY, build, firing, hurried, millis, preset};
-use crate::{Answer, Driver, Server, Setup};
+use crate::kiln::{KEY, build, firing, firings, hurried, millis, outcomes, preset};
+use crate::{Answer, Client, Driver, Provider, Server, Setup};
 
 const CREATE: &str = "/v3/video-translations";
 const DETAIL: &str = "/v3/video-translations/t1";
@@ -47,7 +47,7 @@ pub fn heygen_v3_succeeds(driver: &dyn Driver) {
 
     assert_eq!((done.outcome, done.state.as_deref()), (Outcome::Succeeded, Some("completed")));
     assert_eq!((done.result, done.error), (Some(url.into()), None));
-    assert_eq!((done.requests, done.failed_requests), (6, 0));
+    assert_eq!((done.failed_requests, server.requests().len()), (0, 7));
     assert!(done.created_at.is_some());
     let requests = server.requests();
     let key = requests[0].header("idempotency-key").expect("a create has a key");
@@ -65,7 +65,7 @@ pub fn heygen_v3_fails(driver: &dyn Driver) {
     let done = driver.client(setup(&server)).wait(&firing("t1"));
 
     assert_eq!((done.outcome, done.error.as_deref()), (Outcome::Failed, Some("no speech found")));
-    assert_eq!((done.requests, server.requests().len()), (2, 2));
+    assert_eq!(server.requests().len(), 2);
 }
 
 /// An id that nobody knows, three times over.
@@ -76,7 +76,7 @@ pub fn heygen_v3_loses(driver: &dyn Driver) {
     let done = driver.client(setup(&server).policy(policy)).wait(&firing("t1"));
 
     assert_eq!((done.outcome, done.reason), (Outcome::Lost, EndReason::DeniedRepeatedly));
-    assert_eq!((done.requests, done.failed_requests, server.requests().len()), (3, 0, 3));
+    assert_eq!((done.failed_requests, server.requests().len()), (0, 3));
 }
 
 /// Too many at once is waited out; a spent quota is not.
@@ -87,7 +87,7 @@ pub fn heygen_v3_throttles(driver: &dyn Driver) {
     server.on(CREATE, [busy(), Answer::json(200, r#"{"data":{"video_translation_ids":["t1"]}}"#)]);
     let client = driver.client(setup(&server));
     let done = client.wait(&firing("t1"));
-    assert_eq!((done.outcome, done.requests), (Outcome::Succeeded, 2));
+    assert_eq!(done.outcome, Outcome::Succeeded);
     client.create(&json!({})).expect("there is a free place in the end");
     for target in [DETAIL, CREATE] {
         let asked = server.requests_for(target);
@@ -130,4 +130,92 @@ pub fn heygen_v3_behind_a_gateway(driver: &dyn Driver) {
     let done = driver.client(setup(&server)).wait(&firing("t1"));
 
     assert_eq!((done.outcome, done.failed_requests), (Outcome::Succeeded, 4));
+}
+
+/// Three jobs are asked for at once, in whatever order.
+const BULK: [&str; 6] = ["t1,t2,t3", "t1,t3,t2", "t2,t1,t3", "t2,t3,t1", "t3,t1,t2", "t3,t2,t1"];
+
+fn is_bulk(target: &str) -> bool {
+    let ids = target.strip_prefix("/v3/video-translations/statuses?video_translation_ids=");
+    ids.is_some_and(|ids| BULK.contains(&ids))
+}
+
+/// A backend that tells in one answer, in an order of its own, how three jobs have ended, and the rest in another each.
+fn three_ended() -> Server {
+    let server = Server::start();
+    let entry = |id: Value, status: &str| json!({"video_id": id, "status": status});
+    let entries = [
+        entry(json!("t3"), "completed"),
+        entry(json!(null), "failed"),
+        entry(json!("t2"), "failed"),
+        entry(json!("elsewhere"), "processing"),
+        entry(json!("t1"), "completed"),
+    ];
+    let answer = json!({"data": entries, "has_more": false, "next_token": null});
+    for ids in BULK {
+        let target = format!("{CREATE}/statuses?video_translation_ids={ids}");
+        server.on(target, [Answer::json(200, answer.to_string())]);
+    }
+    for id in ["t1", "t3"] {
+        let url = json!({"video_url": format!("https://files.example/{id}")});
+        server.on(format!("{CREATE}/{id}"), [detail("completed", url)]);
+    }
+    server.on(format!("{CREATE}/t2"), [detail("failed", json!({"failure_message": "no speech found"}))]);
+    server
+}
+
+fn wait_for_three(client: &dyn Client) {
+    let mut done = client.wait_all(firings(["t1", "t2", "t3"]));
+    done.sort_by(|a, b| a.job.id().cmp(b.job.id()));
+    let (succeeded, failed) = (Outcome::Succeeded, Outcome::Failed);
+    assert_eq!(outcomes(&done), [("t1", succeeded), ("t2", failed), ("t3", succeeded)]);
+    assert_eq!(done[0].result, Some("https://files.example/t1".into()));
+    assert_eq!(done[1].error.as_deref(), Some("no speech found"));
+}
+
+/// Many jobs are one request, and each end one more, for what the shared answer does not tell.
+pub fn heygen_v3_asks_for_many_at_once(driver: &dyn Driver) {
+    let server = three_ended();
+    let client = driver.client(setup(&server));
+    wait_for_three(&*client);
+
+    let mut targets = server.targets();
+    targets[1..].sort();
+    assert!(is_bulk(&targets[0]), "{}", targets[0]);
+    assert_eq!(targets[1..], ["t1", "t2", "t3"].map(|id| format!("{CREATE}/{id}")));
+    assert!(server.requests().iter().all(|request| request.header("x-api-key") == Some(KEY)));
+    let metrics = client.metrics();
+    assert_eq!((metrics.requests, metrics.bulk_requests, metrics.failed_requests), (4, 1, 0));
+}
+
+/// A shared request that is refused is repeated once with new credentials, for all.
+pub fn heygen_v3_renews_for_many_at_once(driver: &dyn Driver) {
+    let server = three_ended();
+    server.lock("x-api-key", "new", error(401, "unauthorized", "the key has expired"));
+    let provider = Provider::new(|| Ok(vec![("x-api-key".to_owned(), "new".to_owned())]));
+    wait_for_three(&*driver.client(setup(&server).credentials(provider)));
+    assert!(server.targets()[..2].iter().all(|target| is_bulk(target)));
+    assert_eq!(server.requests().len(), 5);
+
+    let server = three_ended();
+    server.lock("x-api-key", "new", error(401, "unauthorized", "the key has expired"));
+    let done = driver.client(setup(&server)).wait_all(firings(["t1", "t2", "t3"]));
+    assert!(done.iter().all(|done| done.outcome == Outcome::Rejected));
+    assert!(done.iter().all(|done| done.last_error == Some(LookError::Status(401))));
+    assert_eq!((done.len(), server.requests().len()), (3, 1));
+}
+
+/// A job that is asked for alone is counted like any other: each request once.
+pub fn heygen_v3_counts_each_request_once(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on(CREATE, [Answer::json(200, r#"{"data":{"video_translation_ids":["t1"]}}"#)]);
+    let done = detail("completed", json!({"video_url": "https://x"}));
+    server.on(DETAIL, [detail("running", json!({})), Answer::status(502), done]);
+    let client = driver.client(setup(&server));
+    let jobs: Vec<JobRef> = client.create(&json!({})).expect("it accepts");
+    let done = client.wait(&jobs[0]);
+
+    assert_eq!((done.outcome, done.failed_requests), (Outcome::Succeeded, 1));
+    assert_eq!((done.requests, server.requests_for(DETAIL).len()), (3, 3));
+    assert_eq!(client.metrics().requests, 3);
 }

@@ -153,6 +153,28 @@ pub fn result_outlasts_the_wait(driver: &dyn Driver) {
     has_no_result(&driver.client(setup(&server).policy(policy)).wait(&firing("a")));
 }
 
+/// That the job has succeeded is stored with its wait, and its result is had by the next one.
+pub fn result_after_a_restart(driver: &dyn Driver) {
+    let server = shelf([Answer::status(503)]);
+    server.on("/firings/quick", [Answer::json(200, r#"{"state":"fired"}"#).held_until_answered(4)]);
+    let (first, snapshots) = driver.client(setup(&server)).wait_for_first(firings(["a", "quick"]));
+    assert_eq!((first.job.id(), snapshots.len()), ("quick", 1));
+    let stored = serde_json::to_string(&snapshots).expect("a snapshot can be stored");
+
+    // The backend has forgotten the state, but not the vase.
+    let lapse = Answer::json(200, r#"{"state":"heating"}"#);
+    let fired = Answer::json(200, r#"{"state":"fired","more":"/shelf/a?sig=s3cret"}"#);
+    server.on("/firings/a", [lapse, fired]);
+    server.on("/shelf/a?sig=s3cret", [vase()]);
+    let snapshots = serde_json::from_str(&stored).expect("and read again");
+    let done = driver.client(setup(&server)).resume(snapshots);
+    assert_eq!((done[0].outcome, &done[0].result), (Outcome::Succeeded, &Some("a vase".into())));
+
+    server.on("/shelf/a?sig=s3cret", [Answer::status(410)]);
+    let snapshots = serde_json::from_str(&stored).expect("as often as one likes");
+    has_no_result(&driver.client(setup(&server)).resume(snapshots)[0]);
+}
+
 /// A stop while the result is awaited does not undo the job's end, and neither does what the backend says later.
 pub fn result_of_a_known_end(driver: &dyn Driver) {
     let server = shelf([Answer::hang()]);

@@ -3,7 +3,7 @@
 use jobwatch::{Dialect, JobSnapshot, LookError, Outcome};
 use serde_json::{Value, json};
 
-use crate::kiln::{KEY, dialect_with, fired, firing, firings, heating, preset};
+use crate::kiln::{KEY, at_base, dialect_with, fired, firing, firings, heating, preset};
 use crate::server::Refusing;
 use crate::{Answer, Client, Driver, Server, Setup};
 
@@ -40,7 +40,7 @@ pub fn created_abroad_by_a_header(driver: &dyn Driver) {
     for name in ["operation-location", "azure-asyncoperation", "location"] {
         let server = Server::start();
         let address = format!("{}/operations/7?sig=s3cret", other.url());
-        server.on("/?", [Answer::status(202).header(name, address)]);
+        server.on(at_base("/"), [Answer::status(202).header(name, address)]);
         is_not_asked_for(&*driver.client(Setup::of(&server).dialect(preset("azure"))));
         assert_eq!(server.requests().len(), 1);
     }
@@ -51,7 +51,7 @@ pub fn created_abroad_by_a_header(driver: &dyn Driver) {
 pub fn created_abroad_by_the_body(driver: &dyn Driver) {
     let (server, other) = (Server::start(), Server::start());
     let address = format!("{}/requests/7/status?sig=s3cret", other.url());
-    server.on("/?", [Answer::json(200, json!({"status_url": address}).to_string())]);
+    server.on(at_base("/"), [Answer::json(200, json!({"status_url": address}).to_string())]);
     is_not_asked_for(&*driver.client(Setup::of(&server).dialect(preset("fal"))));
     assert_eq!(server.requests().len(), 1);
     is_untouched(&other);
@@ -135,6 +135,56 @@ pub fn stored_abroad(driver: &dyn Driver) {
     // Of the dropped wait a look at each may have been on its way.
     assert!(server.requests().len() <= before + 2);
     is_untouched(&other);
+}
+
+/// However another origin is spelt, it is another; however our own is spelt, it is ours.
+pub fn spellings_of_an_origin(driver: &dyn Driver) {
+    let (server, other) = (Server::start(), Server::start());
+    let (here, there) = (format!("127.0.0.1:{}", server.port()), format!("127.0.0.1:{}", other.port()));
+    let foreign = [
+        format!("HTTP://{there}/x"),
+        format!("//{there}/x"),
+        format!("\\\\{there}\\x"),
+        format!("/\\{there}/x"),
+        format!("http:\\\\{there}/x"),
+        format!("/\t/{there}/x"),
+        format!("ht\ntp://{there}/x"),
+        format!(" http://{there}/x"),
+        format!("http:////{there}/x"),
+        format!("http://{here}@{there}/x"),
+        format!("http://{here}:80@{there}/x"),
+        format!("http://{there}/x#@{here}/"),
+        format!("http://{there}?@{here}/"),
+        format!("http://2130706433:{}/x", other.port()),
+        format!("http://localhost:{}/x", server.port()),
+        format!("http://[::1]:{}/x", server.port()),
+        format!("https://{here}/x"),
+    ];
+    let client = driver.client(Setup::of(&server).dialect(pointing()));
+    for address in foreign {
+        server.on("/firings", [Answer::json(200, json!({"id": "a", "at": address}).to_string())]);
+        let told = json!({"state": "fired", "more": address, "stop": address});
+        server.on("/firings/a", [heating(), Answer::json(200, told.to_string())]);
+        let before = server.requests().len();
+        let jobs = client.create(&Value::Null).expect("the kiln accepts");
+        assert_eq!(client.wait(&jobs[0]).outcome, Outcome::Succeeded);
+        assert_eq!(server.requests().len() - before, 3, "{address:?}");
+        if address.bytes().all(|byte| byte.is_ascii_graphic()) {
+            server.on("/firings/b", [Answer::status(307).header("location", &address)]);
+            let last_error = client.wait(&firing("b")).last_error;
+            let refused = matches!(last_error, Some(LookError::ForeignOrigin | LookError::BadUrl));
+            assert!(refused, "{address:?}: {last_error:?}");
+        }
+    }
+    is_untouched(&other);
+
+    server.on("/shelf/a", [fired()]);
+    for address in ["HTTP://{}/shelf/a", "//{}/shelf/a", "http://{}/x/../shelf/a", "http://{}\\shelf\\a", "\\shelf/a#x"]
+    {
+        let address = address.replace("{}", &here);
+        server.on("/firings/b", [Answer::status(307).header("location", &address)]);
+        assert_eq!(client.wait(&firing("b")).outcome, Outcome::Succeeded, "{address}");
+    }
 }
 
 /// A tour of an allowed origin, by every kind of address; the key goes along, and no further.
