@@ -8,15 +8,9 @@ use crate::Policy;
 /// A plan is made anew when so much of the history is new.
 const NEWS: f64 = 0.05;
 
-/// What remains of the count of requests with each job.
-const KEEP: f64 = 0.99;
-
-/// The plan's expectation is corrected by this factor at the most.
-const MOST_SURPLUS: f64 = 1.3;
-
 /// Under a limit, one in so many jobs is looked at as if there were none: what the few looks at the others teach is too
 /// vague to find a better plan by.
-const EXPLORERS: u64 = 16;
+const EXPLORERS: u64 = 32;
 
 /// Learns from jobs and keeps the plan up to date: one for each kind of job and each policy.
 #[derive(Clone, Debug)]
@@ -31,8 +25,6 @@ pub struct Learner {
     budget: Option<f64>,
     /// Jobs learned since the plan was made.
     news: f64,
-    /// Requests for each job of late, as they were, and as the plan had expected them.
-    needed: (f64, f64),
 }
 
 impl Learner {
@@ -40,7 +32,7 @@ impl Learner {
     pub fn new(history: History, policy: Arc<Policy>) -> Self {
         let plan = Plan::for_policy(&history, &policy, 1.0);
         let free_plan = plan.clone();
-        Self { policy, history, plan, free_plan, price: 1.0, budget: None, news: 0.0, needed: (0.0, 0.0) }
+        Self { policy, history, plan, free_plan, price: 1.0, budget: None, news: 0.0 }
     }
 
     /// What is known.
@@ -63,15 +55,12 @@ impl Learner {
         self.price
     }
 
-    /// Learns from a job that has cost so many requests. Tells whether the plan is another now: planning takes a
+    /// Learns from a job. Tells whether the plan is another now: planning takes a
     /// millisecond or a few and is not done for every job.
-    pub fn learn(&mut self, lesson: &Lesson, requests: u32) -> bool {
+    pub fn learn(&mut self, lesson: &Lesson) -> bool {
         if !self.history.learn(lesson) {
             return false;
         }
-        let (actual, expected) = self.needed;
-        let fade = |before: f64, now: f64| KEEP * before + (1.0 - KEEP) * now;
-        self.needed = (fade(actual, f64::from(requests)), fade(expected, self.plan.expected_requests()));
         self.news += 1.0;
         // After a change there are few jobs in the history, and each is news.
         let is_due = self.news >= NEWS * self.history.jobs();
@@ -87,7 +76,7 @@ impl Learner {
         let (new, old) = (requests.unwrap_or(f64::MAX), self.budget.unwrap_or(f64::MAX));
         let needed = self.plan.expected_requests();
         // Small changes are not worth a plan.
-        let is_other = new / old > 1.1 || old / new > 1.1;
+        let is_other = new / old > 1.05 || old / new > 1.05;
         let is_off = is_other && (needed > new || self.price > 1.0);
         if is_off || is_other {
             self.budget = requests;
@@ -102,13 +91,7 @@ impl Learner {
         self.news = 0.0;
         self.free_plan = Plan::for_policy(&self.history, &self.policy, 1.0);
         (self.plan, self.price) = match self.budget {
-            Some(budget) => {
-                // Under a limit looks are few, and what they teach is vague: then the plan expects more of them than come.
-                let (actual, expected) = self.needed;
-                let surplus =
-                    if actual > 0.0 { (expected / actual).clamp(1.0 / MOST_SURPLUS, MOST_SURPLUS) } else { 1.0 };
-                Plan::within_budget(&self.history, &self.policy, budget * surplus, self.price)
-            }
+            Some(budget) => Plan::within_budget(&self.history, &self.policy, budget, self.price),
             None => (self.free_plan.clone(), 1.0),
         };
     }

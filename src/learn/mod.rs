@@ -25,6 +25,7 @@
 //! assert!(plan.gap(secs(30)) < secs(6));
 //! ```
 
+pub(crate) mod budget;
 mod histogram;
 mod history;
 mod learner;

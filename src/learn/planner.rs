@@ -59,27 +59,32 @@ impl Plan {
         let max = policy.max_delay().unwrap_or(Duration::MAX);
         let program = Program::new(history, policy.min_delay(), max);
         let solve = |price: f64| program.solve(policy.request_cost().as_secs_f64() * price);
+        let free = solve(1.0);
+        if free.requests <= requests {
+            return (free, 1.0);
+        }
+        // The dearer, the fewer: first outwards from the price of before, then ever closer.
         let (mut low, mut high) = (1.0, MOST_PRICE);
-        let (mut price, mut plan) = (from_price.clamp(low, high), solve(from_price.clamp(low, high)));
+        let mut best = None;
+        let mut price = from_price.clamp(START, MOST_PRICE);
         for _ in 0..STEPS {
+            let plan = solve(price);
             if plan.requests > requests {
                 low = price;
-            } else if price <= 1.0 {
-                break;
             } else {
                 high = price;
+                best = Some((plan, price));
             }
             if high / low < PRECISION {
                 break;
             }
-            price = if high / low > 16.0 && plan.requests > requests {
-                (price * 4.0).min(high)
-            } else {
-                libm::sqrt(low * high)
+            price = match &best {
+                None => (low * 4.0).min(MOST_PRICE),
+                Some(_) if low <= 1.0 => (high / 4.0).max(START),
+                Some(_) => libm::sqrt(low * high),
             };
-            plan = solve(price);
         }
-        (plan, price)
+        best.unwrap_or_else(|| (solve(MOST_PRICE), MOST_PRICE))
     }
 
     /// The gap to the next look at a job that was found unfinished at this age.
@@ -120,9 +125,12 @@ impl Schedule for Plan {
 /// Beyond this factor a request hardly gets dearer.
 const MOST_PRICE: f64 = 10_000.0;
 
+/// The least price above the policy's own that is tried.
+const START: f64 = 1.02;
+
 /// The price is found to this factor, in at most so many steps.
-const PRECISION: f64 = 1.1;
-const STEPS: u32 = 12;
+const PRECISION: f64 = 1.04;
+const STEPS: u32 = 16;
 
 /// The problem on the grid: ages, survival, and the integral of survival.
 struct Program {

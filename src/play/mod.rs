@@ -48,9 +48,9 @@ pub trait Rule {
     /// the rule gives up.
     fn next(&mut self, job: &mut Self::Job, age: Duration, looks: u32, rng: &mut dyn Rng) -> Option<Duration>;
 
-    /// The job was found to have ended, after so many looks: what that teaches.
-    fn ended(&mut self, job: &Self::Job, lesson: &Lesson, looks: u32) {
-        let _ = (job, lesson, looks);
+    /// The job was found to have ended: what that teaches.
+    fn ended(&mut self, job: &Self::Job, lesson: &Lesson) {
+        let _ = (job, lesson);
     }
 
     /// So many requests are allowed for each job, under a limit.
@@ -129,7 +129,7 @@ pub fn play<R: Rule>(rule: &mut R, durations: &[Duration], rng: &mut dyn Rng) ->
         let (mut looks, mut before) = (1, Duration::ZERO);
         let delay = loop {
             if age >= *duration {
-                rule.ended(&job, &Lesson::ended(before, age), looks);
+                rule.ended(&job, &Lesson::ended(before, age));
                 break Some(age - *duration);
             }
             before = age;
