@@ -122,6 +122,8 @@ struct Extra {
     told: Option<JobClass>,
     /// The last shared answer did not mention the job.
     missed: bool,
+    /// It is not asked for among others.
+    apart: bool,
     /// The corrections for a limited time, by their places in the dialect, and when each was made first.
     refined: Vec<(usize, Timestamp)>,
     created_at: Option<Timestamp>,
@@ -219,8 +221,18 @@ impl Job {
         self.poller.hold(policy, now, until);
     }
 
-    /// A redirect is to be followed at the next poll.
+    /// A further request of its own is to be sent at the next poll: a redirect, a detail, a repetition.
     pub(crate) fn has_hop(&self) -> bool {
+        self.hop.as_ref().is_some_and(|hop| hop.pending && !hop.shared)
+    }
+
+    /// Where that request goes.
+    pub(crate) fn next_address(&self) -> Option<&str> {
+        self.hop.as_ref().filter(|hop| hop.pending)?.visited.last().map(url::Url::as_str)
+    }
+
+    /// An attempt is under way, and none of its requests: the next one is still to be sent.
+    pub(crate) fn is_between_requests(&self) -> bool {
         self.hop.as_ref().is_some_and(|hop| hop.pending)
     }
 
@@ -325,7 +337,8 @@ impl Job {
                     };
                     let to = shortened(without_query(&to));
                     self.conclude(terms, now, id, observation, Some(format!("{error}: {to}")));
-                    Some(Taken::default())
+                    let failed = failure_of(observation);
+                    Some(Taken { failed, answered: failed.is_none(), ..Taken::default() })
                 }
             },
             Answer::Read(reading) => Some(self.take_reading(terms, now, id, response, *reading)),

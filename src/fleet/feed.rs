@@ -50,7 +50,7 @@ impl Feed {
 
     /// The least and the most that are still to come.
     pub fn size_hint(&self) -> (usize, Option<usize>) {
-        self.jobs.as_ref().map_or((0, Some(0)), |jobs| jobs.size_hint())
+        self.jobs.as_ref().map_or((0, Some(0)), Iterator::size_hint)
     }
 }
 

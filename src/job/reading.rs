@@ -46,7 +46,7 @@ impl Job {
         if changed {
             self.state = reading.state.take().map(Arc::from);
         }
-        if known && unfinished {
+        if known && unfinished && told.is_none() {
             self.seen = true;
             let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
             let stale = Duration::from_secs(age).max(terms.backend.dialect().freshness());
