@@ -18,7 +18,7 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dialect::{Answer, JobClass, shortened, without_query};
+use crate::dialect::{Address, Answer, JobClass, shortened, without_secrets};
 use crate::finished::{Finished, TransportError, explain};
 use crate::{
     Action, AttemptId, Backend, EndReason, Ended, JobRef, LookError, Observation, Outcome, Policy, PollerState,
@@ -135,8 +135,9 @@ struct Extra {
     progress: Option<f64>,
     #[serde(skip)]
     queue_position: Option<u64>,
+    /// Resolved against the address of the answer that told it.
     #[serde(skip)]
-    cancel_at: Option<Box<str>>,
+    cancel_at: Option<Address>,
 }
 
 impl fmt::Debug for Job {
@@ -335,7 +336,7 @@ impl Job {
                         LookError::RedirectLoop => Observation::Transient { error, hint: None },
                         error => Observation::Fatal { error },
                     };
-                    let to = shortened(without_query(&to));
+                    let to = without_secrets(&to);
                     self.conclude(terms, now, id, observation, Some(format!("{error}: {to}")));
                     let failed = failure_of(observation);
                     Some(Taken { failed, answered: failed.is_none(), ..Taken::default() })
@@ -404,7 +405,7 @@ impl Job {
             ended_at: extra.ended_at,
             progress: extra.progress,
             queue_position: extra.queue_position,
-            cancel_at: extra.cancel_at.map(String::from),
+            cancel_at: extra.cancel_at,
             job: self.job,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Response;
 
 use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
-use crate::dialect::{JobClass, Reading, header_text};
+use crate::dialect::{Address, JobClass, Reading, header_text};
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{Backend, Hint, LookError, Observation, Schedule, Timestamp};
 
@@ -118,7 +118,9 @@ impl Job {
             (extra.progress, extra.queue_position) = (reading.progress, reading.queue_position);
         }
         if let Some(address) = reading.cancel_at.take() {
-            self.extra().cancel_at = Some(address.into_boxed_str());
+            let told_at = self.hop.as_ref().and_then(|hop| hop.visited.last()).unwrap_or(backend.base());
+            let address = told_at.join(&address).map_or(address, Address::new);
+            self.extra().cancel_at = Some(address);
         }
         if let Some(result) = reading.result.take() {
             self.extra().result = Some(result);

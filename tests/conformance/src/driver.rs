@@ -72,7 +72,6 @@ pub trait Client: Debug {
     ///
     /// # Errors
     /// As the driver says.
-    #[allow(clippy::result_large_err)] // as the drivers have it
     fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError>;
 
     /// Fetches what is at an address that was told as a result.
