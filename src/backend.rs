@@ -254,12 +254,14 @@ impl Backend {
         Ok(request)
     }
 
-    /// A path with its query appended to the base address's path.
+    /// A path with its query appended to the base address's path, which without a path stays as it is.
     fn below_base(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let base = url.path().trim_end_matches('/').to_string();
-        url.set_path(&format!("{base}{path}"));
+        if !path.is_empty() {
+            let base = url.path().trim_end_matches('/').to_string();
+            url.set_path(&format!("{base}{path}"));
+        }
         url.set_query(query);
         url
     }
@@ -278,6 +280,7 @@ impl fmt::Debug for Backend {
 
 /// A JSON object with these fields where it lacks them; alone where there is no body. What is no object stays as it is,
 /// and so does what the caller has written: not every number in it has a place in memory.
+#[allow(clippy::zero_sized_map_values)] // an object is read as a map, and its names alone are wanted
 fn with_fields(body: &[u8], fields: &Map<String, Value>) -> Vec<u8> {
     let body = if body.is_empty() { b"{}" } else { body };
     let known: Option<HashMap<String, IgnoredAny>> = serde_json::from_slice(body).ok();

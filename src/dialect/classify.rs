@@ -113,12 +113,18 @@ impl Dialect {
     /// What an answer says that was asked for the result alone.
     pub(crate) fn read_result<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> ResultAnswer {
         let context = Context::of(self.description(), answer, now);
-        match meaning(context.status) {
-            Meaning::Accepted => {
-                let hint = context.hint().map(|(hint, _)| hint);
-                ResultAnswer::Missing(Box::new(Reading::of(Observation::Running { hint }, Rule::Status)))
+        let unfinished = |rule: Rule| {
+            let hint = context.hint().map(|(hint, _)| hint);
+            ResultAnswer::Missing(Box::new(Reading::of(Observation::Running { hint }, rule)))
+        };
+        // The job has succeeded: what its status says now is said of the result.
+        match (context.declared(), meaning(context.status)) {
+            (Some(JobClass::Pending | JobClass::Running), _) => unfinished(Rule::DeclaredStatus),
+            (Some(class @ (JobClass::Failed | JobClass::Cancelled | JobClass::Lost)), _) => {
+                ResultAnswer::Missing(Box::new(context.read(Some(class))))
             }
-            Meaning::Redirect { .. } if context.headers.contains_key("location") => {
+            (None, Meaning::Accepted) => unfinished(Rule::Status),
+            (_, Meaning::Redirect { .. }) if context.headers.contains_key("location") => {
                 ResultAnswer::Follow(header_text(context.headers, "location").unwrap_or_default())
             }
             _ if !is_success(context.status) => ResultAnswer::Missing(Box::new(context.read(None))),

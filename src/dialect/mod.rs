@@ -89,7 +89,7 @@ impl Dialect {
         Self::preset("tracker").expect("it is a preset")
     }
 
-    /// HeyGen's video translation, version 3: one create makes a job for each language, and one look can ask for a hundred.
+    /// `HeyGen`'s video translation, version 3: one create makes a job for each language, and one look can ask for a hundred.
     pub fn heygen_v3() -> Self {
         Self::preset("heygen-v3").expect("it is a preset")
     }

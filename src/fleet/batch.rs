@@ -28,6 +28,8 @@ impl Fleet {
             Some(most) if !kept.is_out() && self.may_share(first) => usize::from(most).min(kept.company.most()),
             _ => 1,
         };
+        // Its deadline is no other look of its own.
+        self.timers.clear(first);
         let mut members = Vec::new();
         if most > 1 {
             for queue in [Queue::Urgent, Queue::Ready] {

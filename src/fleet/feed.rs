@@ -43,6 +43,11 @@ impl Feed {
         true
     }
 
+    /// Takes all that is left, however many: each is to be told of.
+    pub fn take_all(&mut self, fleet: &mut Fleet, now: Timestamp) {
+        while self.take_some(fleet, now) {}
+    }
+
     /// Whether everything was taken.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_none()

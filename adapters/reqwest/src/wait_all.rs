@@ -253,8 +253,9 @@ impl WaitAll {
 
     fn take_what_came(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
-            self.feed = Feed::empty();
-            self.fleet.stop_all(self.now());
+            let now = self.shared.clock.now();
+            self.feed.take_all(&mut self.fleet, now);
+            self.fleet.stop_all(now);
             self.exchanges.abort_all();
             self.fleet.forget_requests();
         }

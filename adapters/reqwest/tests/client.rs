@@ -227,6 +227,17 @@ async fn a_stop_before_the_first_poll_asks_nothing() {
 }
 
 /// Every wait ends in the middle of `Fleet::poll` here, when there is nothing left to do.
+/// More ids than are taken at a time, and none of them taken yet.
+#[tokio::test]
+async fn a_stop_tells_every_job_that_was_given() {
+    let simulator = quick().start().unwrap();
+    let mut all = client(&simulator).wait_all(ids(2_500));
+    all.stopper().stop();
+    let told = drain(&mut all).await;
+    assert_eq!(told.len(), 2_500);
+    assert!(told.iter().all(|(_, outcome)| *outcome == Outcome::Stopped));
+}
+
 #[tokio::test]
 async fn a_server_that_never_answers_cannot_hold_a_wait_beyond_its_deadline() {
     let simulator = Simulator::builder().unresponsive(true).start().unwrap();

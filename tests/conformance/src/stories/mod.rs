@@ -98,7 +98,6 @@ stories! { $
     created:
         preset_azure, preset_azure_without_a_state, created_with_id_and_address, created_without_its_address,
         create_has_fields_and_headers, create_in_progress, create_refused_by_the_envelope, created_in_a_fan, create_answered_too_large,
-        #[ignore = "the base URL loses its slash and gets an empty query"]
         create_at_the_base_url;
     results:
         result_in_the_answer, result_is_followed, status_follows_the_result, only_successes_are_followed,
@@ -134,7 +133,6 @@ stories! { $
     heygen:
         heygen_v3_succeeds, heygen_v3_fails, heygen_v3_loses, heygen_v3_throttles, heygen_v3_cancels,
         heygen_v3_behind_a_gateway, heygen_v3_asks_for_many_at_once, heygen_v3_renews_for_many_at_once,
-        #[ignore = "a job that is asked for alone by a dialect with bulk requests is counted twice"]
         heygen_v3_counts_each_request_once;
     presigned:
         signature_is_in_the_result_alone, signature_is_in_no_error,
