@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bodies;
+mod bulk;
 mod cancelling;
 mod connections;
 mod created;
@@ -22,6 +23,7 @@ mod refusals;
 mod results;
 mod results_missing;
 mod secrets;
+mod tracking;
 mod trust;
 
 /// Takes the table of stories and makes it this module's face and the macro for drivers; a story that is not in the
@@ -134,6 +136,12 @@ stories! { $
         heygen_v3_succeeds, heygen_v3_fails, heygen_v3_loses, heygen_v3_throttles, heygen_v3_cancels,
         heygen_v3_behind_a_gateway, heygen_v3_asks_for_many_at_once, heygen_v3_renews_for_many_at_once,
         heygen_v3_counts_each_request_once;
+    bulk:
+        lists_in_any_order, lists_that_do_not_exist, lists_that_are_refused, statuses_by_lists;
+    tracking:
+        jobs_added_while_it_runs, nobody_adds_a_job, jobs_added_too_late_come_back, tracked_jobs_are_jobs_like_others,
+        ends_are_told_while_jobs_are_fed, ends_are_told_of_jobs_without_end, fed_twice_is_told_once,
+        stop_while_jobs_are_fed;
     presigned:
         signature_is_in_the_result_alone, signature_is_in_no_error,
         signature_of_a_cancellation,
