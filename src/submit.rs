@@ -15,7 +15,8 @@ use crate::dialect::{Place, as_text, is_among, is_success, shortened};
 use crate::finished::TransportError;
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{
-    Action, AttemptId, Backend, Hint, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Timestamp,
+    Action, AttemptId, Backend, Hint, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState,
+    Timestamp,
 };
 
 /// The creation of one job (or of several, where the backend fans one request out), without a socket or a clock.

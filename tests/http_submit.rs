@@ -582,7 +582,9 @@ mod patience {
     /// Both have status 429, and only one of them passes.
     #[test]
     fn a_throttle_is_told_from_a_spent_quota() {
-        let keyless = backend("poll.path = \"/{id}\"\ncreate.path = \"/jobs\"\nerror = { code = \"/code\", quota = [\"spent\"] }");
+        let keyless = backend(
+            "poll.path = \"/{id}\"\ncreate.path = \"/jobs\"\nerror = { code = \"/code\", quota = [\"spent\"] }",
+        );
         let told = |hint: &str, body: &str| reply(429, &[("retry-after", hint)], body);
         for (answer, throttled, retry_after) in [
             (told("7", "{}"), true, Some(secs(7))),

@@ -15,17 +15,18 @@ const CHUNK: usize = 1_000;
 pub struct Feed {
     jobs: Option<Box<dyn Iterator<Item = JobRef> + Send>>,
     distinct: Distinct,
+    stopped: bool,
 }
 
 impl Feed {
     /// Nothing is taken yet.
     pub fn new(jobs: impl Iterator<Item = JobRef> + Send + 'static) -> Self {
-        Self { jobs: Some(Box::new(jobs)), distinct: Distinct::default() }
+        Self { jobs: Some(Box::new(jobs)), distinct: Distinct::default(), stopped: false }
     }
 
     /// Nothing to take.
     pub fn empty() -> Self {
-        Self { jobs: None, distinct: Distinct::default() }
+        Self { jobs: None, distinct: Distinct::default(), stopped: false }
     }
 
     /// Takes the next jobs into the fleet, an id that came before not again. Tells whether there may be more.
@@ -37,15 +38,18 @@ impl Feed {
                 return false;
             };
             if self.distinct.is_new(job.id()) {
-                fleet.insert(job, now);
+                let handle = fleet.insert(job, now);
+                if self.stopped {
+                    fleet.stop(handle, now);
+                }
             }
         }
         true
     }
 
-    /// Takes all that is left, however many: each is to be told of.
-    pub fn take_all(&mut self, fleet: &mut Fleet, now: Timestamp) {
-        while self.take_some(fleet, now) {}
+    /// The wait is over: what is still to come is taken all the same, and stopped at once, so that each job is told of.
+    pub fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// Whether everything was taken.

@@ -207,7 +207,7 @@ impl WaitAll {
         let now = self.now();
         match message {
             Message::Stop => {
-                self.feed.take_all(&mut self.fleet, now);
+                self.feed.stop();
                 self.fleet.stop_all(now);
             }
             Message::Add(job) => {
