@@ -115,6 +115,22 @@ proptest! {
     }
 }
 
+/// BASELINES 28: jobs that were inserted at the same instant are looked at over the whole range of their gaps.
+#[test]
+fn those_who_came_together_do_not_look_together() {
+    let mut world = World::new(kiln(), Policy::builder()).limits(2_000, None);
+    world.insert(1_000);
+    world.run_until(at(millis(1_700)), &mut |_| state("Heating"));
+    let second: Vec<_> = world.sent.iter().skip(1_000).map(Sent::time).collect();
+    assert_eq!(second.len(), 1_000);
+    // Equal jitter from one second to one and a half, after an answer that took a tenth.
+    for tenth in 0..10 {
+        let range = millis(1_100 + 50 * tenth)..millis(1_150 + 50 * tenth);
+        let there = second.iter().filter(|time| range.contains(time)).count();
+        assert!((60..=140).contains(&there), "{there} in {range:?}");
+    }
+}
+
 #[test]
 fn a_whole_burst_then_the_rate_to_the_nanosecond() {
     let rate = RateLimit::per_second(4.0).unwrap().with_burst(3);

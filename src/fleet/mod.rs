@@ -5,6 +5,7 @@
 //! looks go first. Where the dialect can ask for many jobs at once, due jobs share a request, and its free places are
 //! filled with those whose own looks come soonest: each of them puts the next request off.
 
+mod answers;
 mod batch;
 mod company;
 mod feed;

@@ -62,6 +62,27 @@ fn a_line_of_loners_is_not_searched_for_company_for_ever() {
     assert_eq!(world.ended(Outcome::Succeeded), 20_040);
 }
 
+/// Lists do not push those aside who are asked for alone, nor the other way round.
+#[test]
+fn nobody_starves_beside_lists() {
+    let oven = Oven::default();
+    let mut world = World::new(backend(), patient()).limits(1, None);
+    world.insert(100);
+    for n in 0..5 {
+        world.insert_one(&format!("https://oven.example.com/v1/jobs/loner-{n}"));
+    }
+    world.run_until(at(secs(60)), &mut |sent| oven.serve(sent, secs(100)));
+    let mut last = HashMap::new();
+    for sent in &world.sent {
+        for id in &sent.ids {
+            let gap = sent.at.saturating_since(last.insert(id.clone(), sent.at).unwrap_or(at(secs(0))));
+            // Its own gap, and one turn of the line: ten lists, five loners, a tenth of a second each.
+            assert!(gap <= millis(1_100 + 1_600), "{id} waited for {gap:?}");
+        }
+    }
+    assert_eq!(last.len(), 105);
+}
+
 /// What the world outside knows of a job that is asked for.
 #[derive(Clone, Copy, Debug)]
 struct Known {
