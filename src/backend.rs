@@ -3,16 +3,18 @@
 use core::fmt;
 use core::num::NonZeroU64;
 use std::boxed::Box;
+use std::collections::HashMap;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use percent_encoding::utf8_percent_encode;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::dialect::{Ask, ID, extend_missing};
+use crate::dialect::{Ask, ID, extend_missing, without_secrets};
 use crate::{Dialect, LookError, Timestamp};
 
 /// One backend: a dialect, the address where it is spoken, and the headers that go with each request.
@@ -38,7 +40,7 @@ impl Backend {
         let Some(text) = base_url.or(dialect.base_url()) else {
             return Err(BackendError::NoBaseUrl(dialect.name().to_string()));
         };
-        let mut base = parse_url(text).ok_or_else(|| BackendError::BaseUrl(without_userinfo(text)))?;
+        let mut base = parse_url(text).ok_or_else(|| BackendError::BaseUrl(without_secrets(text)))?;
         base.set_query(None);
         base.set_fragment(None);
         let description = dialect.description();
@@ -82,7 +84,7 @@ impl Backend {
     /// # Errors
     /// It is not an http or https URL.
     pub fn with_allowed_origin(mut self, origin: &str) -> Result<Self, BackendError> {
-        let url = parse_url(origin).ok_or_else(|| BackendError::BaseUrl(without_userinfo(origin)))?;
+        let url = parse_url(origin).ok_or_else(|| BackendError::BaseUrl(without_secrets(origin)))?;
         self.allowed.push(url.origin());
         Ok(self)
     }
@@ -252,12 +254,14 @@ impl Backend {
         Ok(request)
     }
 
-    /// A path with its query appended to the base address's path.
+    /// A path with its query appended to the base address's path, which without a path stays as it is.
     fn below_base(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let base = url.path().trim_end_matches('/').to_string();
-        url.set_path(&format!("{base}{path}"));
+        if !path.is_empty() {
+            let base = url.path().trim_end_matches('/').to_string();
+            url.set_path(&format!("{base}{path}"));
+        }
         url.set_query(query);
         url
     }
@@ -274,28 +278,27 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// A JSON object with these fields where it lacks them; alone where there is no body. What is no object stays as it is.
+/// A JSON object with these fields where it lacks them; alone where there is no body. What is no object stays as it is,
+/// and so does what the caller has written: not every number in it has a place in memory.
+#[allow(clippy::zero_sized_map_values)] // an object is read as a map, and its names alone are wanted
 fn with_fields(body: &[u8], fields: &Map<String, Value>) -> Vec<u8> {
-    let mut object = match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => object,
-        _ if body.is_empty() => Map::new(),
-        _ => return body.to_vec(),
-    };
-    for (name, value) in fields {
-        object.entry(name.as_str()).or_insert_with(|| value.clone());
+    let body = if body.is_empty() { b"{}" } else { body };
+    let known: Option<HashMap<String, IgnoredAny>> = serde_json::from_slice(body).ok();
+    let (Some(known), Some(brace)) = (known, body.iter().position(|byte| *byte == b'{')) else { return body.to_vec() };
+    let missing = fields.iter().filter(|(name, _)| !known.contains_key(*name));
+    let missing: Vec<_> = missing.map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect();
+    let mut missing = missing.join(",");
+    if !missing.is_empty() && !known.is_empty() {
+        missing.push(',');
     }
-    Value::Object(object).to_string().into_bytes()
+    let (before, after) = body.split_at(brace + 1);
+    [before, missing.as_bytes(), after].concat()
 }
 
 fn parse_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = url.username().is_empty() && url.password().is_none();
     (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
-}
-
-fn without_userinfo(text: &str) -> String {
-    let text = crate::dialect::without_query(text);
-    text.rsplit_once('@').map_or(text, |(_, rest)| rest).to_string()
 }
 
 /// Why a backend was refused; the caller's configuration is to blame.
@@ -414,7 +417,7 @@ impl JobRef {
 
 impl fmt::Debug for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JobRef({:?})", if self.is_named_by_url() { without_userinfo(&self.id) } else { self.id.to_string() })
+        write!(f, "JobRef({:?})", if self.is_named_by_url() { without_secrets(&self.id) } else { self.id.to_string() })
     }
 }
 

@@ -3,6 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 use core::time::Duration;
+use std::boxed::Box;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -11,8 +12,10 @@ use rand_core::Rng;
 
 use crate::dialect::{is_success, shortened};
 use crate::finished::TransportError;
+use crate::submit::Renewal;
 use crate::{
-    Action, AttemptId, Backend, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Status, Timestamp,
+    Action, AttemptId, Backend, Dialect, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState,
+    Status, Timestamp,
 };
 
 /// The request that cancels a job, without a socket or a clock. It is repeated by the policy's failure backoff, since
@@ -27,6 +30,7 @@ pub struct Cancel<B, P> {
     poller: PollerState,
     message: Option<String>,
     problem: Option<String>,
+    renewal: Renewal,
 }
 
 /// What the loop around a [`Cancel`] must do next.
@@ -48,6 +52,9 @@ pub enum CancelAction {
         /// How long to wait for the whole answer.
         timeout: Duration,
     },
+    /// The credentials were refused: renew them, and hand the backend in with [`Cancel::renewed`]. Comes once at the most,
+    /// and only after [`Cancel::with_renewal`].
+    Renew,
     /// It is over.
     Done(Result<Cancellation, CancelError>),
 }
@@ -66,8 +73,8 @@ pub struct Cancellation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CancelError {
-    /// What the look before it said of the job.
-    pub status: Status,
+    /// What the look before it said of the job; nothing, where there was none.
+    pub status: Box<Status>,
     /// What the last request ran into; `None` where none was sent.
     pub error: Option<LookError>,
     /// The backend's words, or ours.
@@ -82,35 +89,74 @@ impl fmt::Display for CancelError {
 
 impl core::error::Error for CancelError {}
 
+impl Backend {
+    /// Whether jobs can be cancelled here at all: to be asked before the look, which would be in vain.
+    ///
+    /// # Errors
+    /// The dialect does not say how.
+    pub fn check_cancel(&self, job: &JobRef) -> Result<(), CancelError> {
+        match no_way(self.dialect()) {
+            Some(message) => Err(CancelError { status: Box::new(Status::unknown(job.clone())), error: None, message }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn no_way(dialect: &Dialect) -> Option<String> {
+    (!dialect.can_cancel()).then(|| format!("the dialect {:?} does not say how to cancel a job", dialect.name()))
+}
+
 impl<B: Borrow<Backend>, P: Borrow<Policy>> Cancel<B, P> {
     /// A cancellation that starts now, after a look that said this. Takes one `u64` from the generator.
     pub fn new(backend: B, policy: P, status: Status, now: Timestamp, rng: &mut impl Rng) -> Self {
         let mut poller = PollerState::new(policy.borrow(), &PolicySchedule, now, rng);
         // The policy's first look is at a job; this does not wait for it.
         poller.note_wake(policy.borrow(), now);
-        let dialect = backend.borrow().dialect();
-        let problem = match status.outcome {
-            _ if !dialect.can_cancel() => {
-                Some(format!("the dialect {:?} does not say how to cancel a job", dialect.name()))
+        let problem = no_way(backend.borrow().dialect()).or_else(|| {
+            status.outcome.filter(|outcome| !outcome.is_jobs_end())?;
+            Some(status.error.clone().unwrap_or_else(|| "the job could not be looked at".to_string()))
+        });
+        Self { backend, policy, status, poller, message: None, problem, renewal: Renewal::Impossible }
+    }
+
+    /// Refused credentials (401) can be renewed: once, by [`CancelAction::Renew`].
+    #[must_use]
+    pub fn with_renewal(mut self) -> Self {
+        self.renewal = Renewal::Possible;
+        self
+    }
+
+    /// Ends the renewal that [`CancelAction::Renew`] asked for: the same backend with other credentials, or why there
+    /// are none.
+    pub fn renewed(&mut self, now: Timestamp, backend: Result<B, String>) {
+        self.renewal = Renewal::Impossible;
+        match backend {
+            Ok(backend) => self.backend = backend,
+            Err(problem) => {
+                self.message = Some(format!("the credentials were refused and not renewed: {problem}"));
+                self.poller.refuse(now, LookError::Status(401));
             }
-            Some(outcome) if !outcome.is_jobs_end() => {
-                Some(status.error.clone().unwrap_or_else(|| "the job could not be looked at".to_string()))
-            }
-            _ => None,
-        };
-        Self { backend, policy, status, poller, message: None, problem }
+        }
     }
 
     /// What to do at this instant.
     pub fn poll(&mut self, now: Timestamp) -> CancelAction {
         if let Some(message) = &self.problem {
-            let (status, message) = (self.status.clone(), message.clone());
+            let (status, message) = (Box::new(self.status.clone()), message.clone());
             return CancelAction::Done(Err(CancelError { error: status.last_error, status, message }));
         }
         if self.status.outcome.is_some() {
             return CancelAction::Done(Ok(Cancellation { status: self.status.clone(), requested: false }));
         }
-        match self.poller.poll(self.policy.borrow(), now) {
+        if self.renewal == Renewal::Wanted {
+            return CancelAction::Renew;
+        }
+        let expired = self.poller.failed_looks;
+        let action = self.poller.poll(self.policy.borrow(), now);
+        if self.poller.failed_looks > expired {
+            self.message = Some(LookError::Expired.to_string());
+        }
+        match action {
             Action::Sleep { until, .. } => CancelAction::Sleep { until },
             Action::Send(attempt) => {
                 let told = self.status.cancel_at.as_deref();
@@ -140,6 +186,11 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Cancel<B, P> {
         }
         let dialect = self.backend.borrow().dialect();
         let status = response.status().as_u16();
+        if status == 401 && self.renewal == Renewal::Possible {
+            self.renewal = Renewal::Wanted;
+            self.poller.give_back(self.policy.borrow(), now);
+            return;
+        }
         let reading = match dialect.envelope_error(response, now) {
             None if is_success(status) => return self.observe(now, id, Observation::Succeeded),
             Some(reading) => reading,
@@ -179,6 +230,6 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Cancel<B, P> {
             (None, Some(error)) => error.to_string(),
             (None, None) => "the time allowed was spent".to_string(),
         };
-        CancelAction::Done(Err(CancelError { status: self.status.clone(), error, message }))
+        CancelAction::Done(Err(CancelError { status: Box::new(self.status.clone()), error, message }))
     }
 }

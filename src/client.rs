@@ -3,6 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 use std::boxed::Box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::{String, ToString};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -225,7 +226,10 @@ impl Session {
         if current.renewals() > refused.renewals() {
             return Ok(current);
         }
-        let renewed = current.renewed(credentials.renew()?).map_err(|error| error.to_string())?;
+        // Whoever waits for them must hear of it.
+        let headers = catch_unwind(AssertUnwindSafe(|| credentials.renew()));
+        let headers = headers.unwrap_or_else(|_| Err("the source of credentials panicked".to_string()))?;
+        let renewed = current.renewed(headers).map_err(|error| error.to_string())?;
         let renewed = Arc::new(renewed);
         *lock(&self.backend) = Arc::clone(&renewed);
         Ok(renewed)

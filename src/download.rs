@@ -1,12 +1,13 @@
 //! Fetching a result that lives at an address of its own: a presigned URL, which must not see the credentials.
 
+use core::fmt;
 use std::string::ToString;
 use std::vec::Vec;
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use url::Url;
 
-use crate::dialect::header_text;
+use crate::dialect::{header_text, without_secrets};
 use crate::finished::TransportError;
 use crate::{Backend, LookError};
 
@@ -16,7 +17,6 @@ const MOST_REDIRECTS: usize = 5;
 /// One download, without a socket: the requests to send, none of which carries a header of the backend's.
 ///
 /// It may lead to any origin, since nothing secret goes along, but from an https backend or address never to plain http.
-#[derive(Debug)]
 pub struct Download {
     visited: Vec<Url>,
 }
@@ -37,10 +37,8 @@ impl Download {
     /// # Errors
     /// It is no http or https URL, has a user or password in it, or is plain http where the backend is https.
     pub fn new(backend: &Backend, url: &str) -> Result<Self, TransportError> {
-        let mut download = Self { visited: vec![backend.base().clone()] };
-        download.go(url)?;
-        // The backend itself was not asked.
-        download.visited.remove(0);
+        let mut download = Self { visited: Vec::new() };
+        download.go(backend.base(), url)?;
         Ok(download)
     }
 
@@ -63,16 +61,16 @@ impl Download {
         match (status.as_u16(), header_text(headers, "location")) {
             (200, _) => Ok(DownloadStep::Body),
             (301..=303 | 307 | 308, Some(to)) => {
-                self.go(&to)?;
+                let from = self.visited.last().cloned().ok_or_else(|| TransportError::new(LookError::BadUrl, ""))?;
+                self.go(&from, &to)?;
                 Ok(DownloadStep::Again)
             }
             (code, _) => Err(TransportError::new(LookError::Status(code), "")),
         }
     }
 
-    fn go(&mut self, to: &str) -> Result<(), TransportError> {
+    fn go(&mut self, from: &Url, to: &str) -> Result<(), TransportError> {
         let wrong = |error: LookError| TransportError::new(error, "");
-        let from = self.visited.last().ok_or_else(|| wrong(LookError::BadUrl))?;
         let url = from.join(to).map_err(|_| wrong(LookError::BadUrl))?;
         let plain = url.username().is_empty() && url.password().is_none();
         if !matches!(url.scheme(), "http" | "https") || !plain || url.as_str().parse::<http::Uri>().is_err() {
@@ -86,5 +84,13 @@ impl Download {
         }
         self.visited.push(url);
         Ok(())
+    }
+}
+
+impl fmt::Debug for Download {
+    /// Leaves out the queries, which may be signatures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let visited: Vec<_> = self.visited.iter().map(|url| without_secrets(url.as_str())).collect();
+        f.debug_struct("Download").field("visited", &visited).finish()
     }
 }

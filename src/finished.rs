@@ -6,7 +6,7 @@ use std::string::{String, ToString};
 
 use serde_json::Value;
 
-use crate::{EndReason, Ended, JobRef, LookError, Observation, Outcome, Timestamp};
+use crate::{Address, EndReason, Ended, JobRef, LookError, Observation, Outcome, Timestamp};
 
 /// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,7 @@ pub struct Finished {
     /// How many jobs stood before it in the backend's queue, as last told.
     pub queue_position: Option<u64>,
     /// Where the job can be cancelled, as last told.
-    pub(crate) cancel_at: Option<String>,
+    pub(crate) cancel_at: Option<Address>,
 }
 
 /// Why a request brought no answer. Drivers translate their client's errors into these.

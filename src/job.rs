@@ -18,7 +18,7 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dialect::{Answer, JobClass, shortened, without_query};
+use crate::dialect::{Address, Answer, JobClass, shortened, without_secrets};
 use crate::finished::{Finished, TransportError, explain};
 use crate::{
     Action, AttemptId, Backend, EndReason, Ended, JobRef, LookError, Observation, Outcome, Policy, PollerState,
@@ -122,6 +122,8 @@ struct Extra {
     told: Option<JobClass>,
     /// The last shared answer did not mention the job.
     missed: bool,
+    /// It is not asked for among others.
+    apart: bool,
     /// The corrections for a limited time, by their places in the dialect, and when each was made first.
     refined: Vec<(usize, Timestamp)>,
     created_at: Option<Timestamp>,
@@ -133,8 +135,9 @@ struct Extra {
     progress: Option<f64>,
     #[serde(skip)]
     queue_position: Option<u64>,
+    /// Resolved against the address of the answer that told it.
     #[serde(skip)]
-    cancel_at: Option<Box<str>>,
+    cancel_at: Option<Address>,
 }
 
 impl fmt::Debug for Job {
@@ -219,8 +222,18 @@ impl Job {
         self.poller.hold(policy, now, until);
     }
 
-    /// A redirect is to be followed at the next poll.
+    /// A further request of its own is to be sent at the next poll: a redirect, a detail, a repetition.
     pub(crate) fn has_hop(&self) -> bool {
+        self.hop.as_ref().is_some_and(|hop| hop.pending && !hop.shared)
+    }
+
+    /// Where that request goes.
+    pub(crate) fn next_address(&self) -> Option<&str> {
+        self.hop.as_ref().filter(|hop| hop.pending)?.visited.last().map(url::Url::as_str)
+    }
+
+    /// An attempt is under way, and none of its requests: the next one is still to be sent.
+    pub(crate) fn is_between_requests(&self) -> bool {
         self.hop.as_ref().is_some_and(|hop| hop.pending)
     }
 
@@ -323,9 +336,10 @@ impl Job {
                         LookError::RedirectLoop => Observation::Transient { error, hint: None },
                         error => Observation::Fatal { error },
                     };
-                    let to = shortened(without_query(&to));
+                    let to = without_secrets(&to);
                     self.conclude(terms, now, id, observation, Some(format!("{error}: {to}")));
-                    Some(Taken::default())
+                    let failed = failure_of(observation);
+                    Some(Taken { failed, answered: failed.is_none(), ..Taken::default() })
                 }
             },
             Answer::Read(reading) => Some(self.take_reading(terms, now, id, response, *reading)),
@@ -391,7 +405,7 @@ impl Job {
             ended_at: extra.ended_at,
             progress: extra.progress,
             queue_position: extra.queue_position,
-            cancel_at: extra.cancel_at.map(String::from),
+            cancel_at: extra.cancel_at,
             job: self.job,
         }
     }

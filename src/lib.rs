@@ -146,7 +146,7 @@ pub use {
     backend::{Backend, BackendError, IdError, JobRef},
     cancel::{Cancel, CancelAction, CancelError, Cancellation},
     client::{BuildError, ClientBuilder, Credentials, FromSession, Session},
-    dialect::{Dialect, DialectError, HintSource, Reading, Rule},
+    dialect::{Address, Dialect, DialectError, HintSource, Reading, Rule},
     download::{Download, DownloadStep},
     finished::{Finished, TransportError},
     fleet::{

@@ -5,7 +5,7 @@ use std::string::String;
 
 use serde_json::Value;
 
-use crate::{EndReason, Finished, FirstLook, JobRef, LookError, Outcome, Policy};
+use crate::{Address, EndReason, Finished, FirstLook, JobRef, LookError, Outcome, Policy};
 
 /// What one look said of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,10 +35,28 @@ pub struct Status {
     /// How long the look took.
     pub elapsed: Duration,
     /// Where the job can be cancelled, where the answer told.
-    pub(crate) cancel_at: Option<String>,
+    pub(crate) cancel_at: Option<Address>,
 }
 
 impl Status {
+    /// Nobody has looked.
+    pub(crate) fn unknown(job: JobRef) -> Self {
+        Self {
+            job,
+            state: None,
+            outcome: None,
+            result: None,
+            error: None,
+            progress: None,
+            queue_position: None,
+            last_error: None,
+            requests: 0,
+            failed_requests: 0,
+            elapsed: Duration::ZERO,
+            cancel_at: None,
+        }
+    }
+
     /// What a wait under [`Policy::one_look`] has found.
     pub fn of(finished: Finished) -> Self {
         let unfinished = finished.reason == EndReason::PollsSpent && finished.last_error.is_none();

@@ -13,8 +13,10 @@ use serde_json::Value;
 use crate::backend::IdError;
 use crate::dialect::{Place, as_text, is_among, is_success, shortened};
 use crate::finished::TransportError;
+use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{
-    Action, AttemptId, Backend, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Timestamp,
+    Action, AttemptId, Backend, Hint, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState,
+    Timestamp,
 };
 
 /// The creation of one job (or of several, where the backend fans one request out), without a socket or a clock.
@@ -32,12 +34,16 @@ pub struct Submit<B, P> {
     message: Option<String>,
     /// Some attempt may have been accepted without our learning of it.
     maybe_created: bool,
+    /// The last answer was a throttle.
+    throttled: bool,
+    /// After which time it wants to be asked again.
+    retry_after: Option<Duration>,
     renewal: Renewal,
 }
 
-/// Whether refused credentials can be renewed.
+/// Whether refused credentials can be renewed: once, for a create and for a cancellation alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Renewal {
+pub(crate) enum Renewal {
     Impossible,
     Possible,
     Wanted,
@@ -83,12 +89,18 @@ pub struct SubmitError {
     pub maybe_created: bool,
     /// The jobs that were created all the same, where one create makes several and not every id could be read.
     pub created: Vec<JobRef>,
+    /// The last answer asked for patience: too many requests or too many jobs, which may pass. A spent quota, which has
+    /// the same status, does not.
+    pub throttled: bool,
+    /// After which time the last answer wants to be asked again.
+    pub retry_after: Option<Duration>,
 }
 
 impl SubmitError {
     /// Nothing was sent.
     pub fn unsent(message: impl Into<String>) -> Self {
-        Self { error: None, message: message.into(), maybe_created: false, created: Vec::new() }
+        let message = message.into();
+        Self { error: None, message, maybe_created: false, created: Vec::new(), throttled: false, retry_after: None }
     }
 }
 
@@ -118,8 +130,9 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         // The policy's first look is at a job that exists; a create does not wait for it.
         poller.note_wake(policy.borrow(), now);
         let (created, message) = (Vec::new(), None);
+        let (maybe_created, throttled, retry_after) = (false, false, None);
         let renewal = Renewal::Impossible;
-        Self { backend, policy, body, key, poller, created, message, maybe_created: false, renewal }
+        Self { backend, policy, body, key, poller, created, message, maybe_created, throttled, retry_after, renewal }
     }
 
     /// Refused credentials (401) can be renewed: once, by [`SubmitAction::Renew`].
@@ -162,6 +175,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         if self.poller.failed_looks > expired {
             self.message = Some(LookError::Expired.to_string());
             self.maybe_created = true;
+            (self.throttled, self.retry_after) = (false, None);
             if self.key.is_none() && self.poller.ended().is_none() {
                 action = self.poller.stop(now);
             }
@@ -196,6 +210,10 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         let refused = backend.dialect().envelope_error(response, now);
         let observation = if let Some(reading) = refused {
             self.message = reading.message;
+            // An answer without its envelope is not understood, which does not say that nothing was created.
+            let malformed = LookError::Malformed;
+            self.maybe_created |=
+                matches!(reading.observation, Observation::Transient { error, .. } if error == malformed);
             match reading.observation {
                 Observation::Lost { .. } => Observation::Fatal { error: LookError::Envelope },
                 observation => observation,
@@ -215,7 +233,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             }
         } else if status.as_u16() == 401 && self.renewal == Renewal::Possible {
             self.renewal = Renewal::Wanted;
-            self.poller.abandon_in_flight(self.policy.borrow(), now);
+            self.poller.give_back(self.policy.borrow(), now);
             return;
         } else {
             self.refusal(now, response)
@@ -235,7 +253,10 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         // Behind a gateway's error the backend may have done its work, and 303 says where to see what it did.
         self.maybe_created |= in_progress || code == 303 || code == 408 || code >= 500;
         match reading.observation {
-            _ if in_progress => Observation::Transient { error: LookError::Status(code), hint: None },
+            _ if in_progress => {
+                let hint = hint_of(reading.observation);
+                Observation::Transient { error: LookError::Status(code), hint }
+            }
             Observation::Fatal { .. } | Observation::Transient { .. } | Observation::Throttled { .. }
                 if !response.status().is_redirection() && !matches!(code, 409 | 423) =>
             {
@@ -260,6 +281,8 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
     }
 
     fn observe(&mut self, now: Timestamp, id: AttemptId, observation: Observation) {
+        self.throttled = matches!(observation, Observation::Throttled { .. });
+        self.retry_after = hint_of(observation).map(Hint::delay).filter(|delay| *delay <= LONGEST_CREDIBLE_HINT);
         let observation = match observation {
             Observation::Transient { error, .. } | Observation::Throttled { error, .. } if self.key.is_none() => {
                 Observation::Fatal { error }
@@ -333,7 +356,22 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             (None, Some(error)) => error.to_string(),
             (None, None) => "the time allowed was spent".to_string(),
         };
-        SubmitError { error, message, maybe_created: self.maybe_created, created: self.created.clone() }
+        SubmitError {
+            error,
+            message,
+            maybe_created: self.maybe_created,
+            created: self.created.clone(),
+            throttled: self.throttled,
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+/// The hint of an answer that created nothing.
+fn hint_of(observation: Observation) -> Option<Hint> {
+    match observation {
+        Observation::Transient { hint, .. } | Observation::Throttled { hint, .. } => hint,
+        _ => None,
     }
 }
 

@@ -60,7 +60,7 @@ const BROKEN: &[Broken] = &[
     ("[create]", "max_body = 0\n[create]", "max_body", "give the most bytes"),
     ("[create]", "[create]\nmethod = \"P OST\"", "create.method", "is no HTTP method"),
     ("[create]", "[create]\nmethod = \"post\"", "create.method", "`POST`"),
-    ("path = \"/firings\"", "path = \"firings\"", "create.path", "write a path"),
+    ("path = \"/firings\"", "path = \"firings\"", "create.path", "or nothing for the base URL itself"),
     ("path = \"/firings\"", "path = \"/firings/{id}\"", "create.path", "without placeholders"),
     ("[create]", "[create]\nidempotency_header = \"Idempotency Key\"", "create.idempotency_header", "is no header name"),
     ("[poll]", "[job]\nid = \"job_id\"\n[poll]", "job.id", "as in `/job_id`"),
@@ -91,6 +91,8 @@ const BROKEN: &[Broken] = &[
     ("[error]", "[defaults]\nfactor = 0.5\n[error]", "defaults", "at least 1, not 0.5"),
     ("[error]", "[defaults]\nmin_delay = \"2m\"\nmax_delay = \"1m\"\n[error]", "defaults", "longer than the maximum delay"),
     ("[error]", "[defaults]\nmin_delay = \"0s\"\n[error]", "defaults", "at least 1ms"),
+    ("name = \"kiln\"", "name = \"kiln\"\nfreshness = \"10s\"\ndefaults.min_delay = \"9s\"", "defaults.min_delay", "old news"),
+    ("[error]", "[[refine]]\nwhen = \"failed\"\npresent = \"/a\"\nthen = \"running\"\nfor = \"0s\"\n[error]", "refine[0].for", "corrects nothing"),
     // Each rule of a section, whose key and line are told beneath too.
     ("[create]", "base_url = \"https://\"\n[create]", "base_url", "is no http or https URL"),
     ("[create]", "freshness = \"10\"\n[create]", "freshness", "as in `500ms`"),

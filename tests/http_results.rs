@@ -253,6 +253,26 @@ mod troubles {
         assert!(finished.elapsed >= secs(40) && finished.elapsed <= secs(41));
     }
 
+    /// What the dialect says of a status holds for the result as well.
+    #[test]
+    fn a_declared_status_is_read_so_here_too() {
+        let declared = "status = { 425 = \"running\", 409 = \"pending\", 423 = \"lost\", 204 = \"failed\" }, pending";
+        let text = format!("{VASES}result.follow = \"/at\"").replace("pending", declared);
+        let vases = Backend::new(dialect(&text), Some(BASE)).unwrap();
+        for early in [425, 409] {
+            let told = || done("/v1/r");
+            let replies = vec![told(), reply(early, &[("retry-after", "40")], ""), told(), found("1")];
+            let finished = World::new(script(replies)).wait(&vases, every_second(), job("a"));
+            assert_eq!((finished.result, finished.failed_requests, finished.error), (Some(json!(1)), 0, None));
+            assert!(finished.elapsed >= secs(40), "{early}");
+        }
+        for never in [423, 204] {
+            let (finished, paths) = live(&vases, vec![done("/v1/r"), reply(never, &[], "")]);
+            is_without_result(&finished, &format!("HTTP status {never}"));
+            assert_eq!((paths.len(), finished.failed_requests), (2, 1), "{never}");
+        }
+    }
+
     #[test]
     fn a_throttle_is_obeyed() {
         let told = || done("/v1/r");

@@ -480,7 +480,6 @@ mod requests {
     }
 
     #[test]
-    #[ignore = "not mended: src/backend.rs, with_fields parses the caller's numbers as floats and writes them anew"]
     fn regression_the_callers_own_fields_stay_what_they_are() {
         let keys = "poll.path = \"/{id}\"\ncreate = { path = \"/jobs\", body = { mode = \"fast\" } }";
         for own in ["12345678901234567890123", "0.10000000000000000000000001", "1e400"] {
@@ -535,7 +534,6 @@ mod patience {
     }
 
     #[test]
-    #[ignore = "not mended: src/submit.rs, refusal drops the hint of an answer that is in progress"]
     fn regression_a_create_in_progress_waits_as_long_as_it_is_told() {
         let told = reply(409, &[("retry-after", "40")], r#"{"code":7}"#);
         let mut world = World::new(script(vec![told, created_a()]));
@@ -581,6 +579,27 @@ mod patience {
         assert_eq!((error.message.as_str(), error.maybe_created, requests), ("no money", false, 1));
     }
 
+    /// Both have status 429, and only one of them passes.
+    #[test]
+    fn a_throttle_is_told_from_a_spent_quota() {
+        let keyless = backend(
+            "poll.path = \"/{id}\"\ncreate.path = \"/jobs\"\nerror = { code = \"/code\", quota = [\"spent\"] }",
+        );
+        let told = |hint: &str, body: &str| reply(429, &[("retry-after", hint)], body);
+        for (answer, throttled, retry_after) in [
+            (told("7", "{}"), true, Some(secs(7))),
+            (reply(429, &[], ""), true, None),
+            (told("864000", ""), true, None),
+            (told("7", r#"{"code":"spent"}"#), false, None),
+            (reply(503, &[("retry-after", "9")], ""), false, Some(secs(9))),
+            (Reply::Never, false, None),
+            (Reply::Error(millis(5), LookError::Unreachable), false, None),
+        ] {
+            let error = submit(&keyless, every_second(), vec![answer.clone()]).0.unwrap_err();
+            assert_eq!((error.throttled, error.retry_after), (throttled, retry_after), "{answer:?}");
+        }
+    }
+
     #[test]
     fn a_bad_envelope_creates_nothing() {
         let envelope = "envelope = { pointer = \"/e\", throttled = [29], fatal = [13], lost = [4] }\n";
@@ -600,7 +619,6 @@ mod patience {
 
     /// An answer without the envelope is not understood; it does not say that nothing was created.
     #[test]
-    #[ignore = "not mended: src/submit.rs, handle_response takes every envelope error for a refusal"]
     fn regression_an_answer_without_its_envelope_may_have_created_a_job() {
         let keys = "envelope = { pointer = \"/e\", ok = [0] }\npoll.path = \"/{id}\"\ncreate.path = \"/jobs\"";
         let (created, _) = submit(&backend(keys), every_second(), vec![reply(200, &[], r#"{"id":"a"}"#)]);
@@ -700,7 +718,6 @@ mod renewal {
     }
 
     #[test]
-    #[ignore = "not mended: src/submit.rs, handle_response gives the attempt up, which spends the last poll"]
     fn regression_a_policy_of_one_poll_can_be_renewed() {
         let backend = keyless();
         let renewed = backend.renewed([("x-api-key", "new")]).unwrap();

@@ -214,7 +214,7 @@ fn cancel<'r>(
     let mut now = NOW;
     for _ in 0..MOST_STEPS {
         match cancel.poll(now) {
-            CancelAction::Done(_) => return,
+            CancelAction::Done(_) | CancelAction::Renew => return,
             CancelAction::Sleep { until } => now = until,
             CancelAction::Send { id, request, .. } => cancel.handle_response(now, id, answer(&request)),
         }

@@ -1,5 +1,6 @@
 //! Answers that tell the states of many jobs.
 
+use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
 use std::string::String;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::classify::{Context, is_success, malformed};
 use super::description::{Bulk, JobClass};
+use super::rate_limit::exhausted_for;
 use super::{Dialect, Reading, Rule, as_text, at, shortened};
 use crate::{Hint, LookError, Observation, Timestamp};
 
@@ -20,6 +22,8 @@ pub(crate) enum BulkAnswer {
         entries: HashMap<String, Reading>,
         /// The token of the next page.
         next: Option<String>,
+        /// Nobody should ask this backend for so long.
+        cool_down: Option<Duration>,
     },
     /// The request failed as a whole, as an answer to a look would say it.
     Failed(Box<Reading>),
@@ -56,7 +60,8 @@ impl Dialect {
             }
         }
         let next = bulk.next.as_ref().and_then(|(pointer, _)| at(context.body.as_ref()?, pointer)).and_then(as_text);
-        BulkAnswer::Entries { entries, next: next.filter(|token| !token.is_empty()) }
+        let next = next.filter(|token| !token.is_empty());
+        BulkAnswer::Entries { entries, next, cool_down: exhausted_for(answer.headers()) }
     }
 }
 

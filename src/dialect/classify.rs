@@ -11,7 +11,7 @@ use super::description::{Description, EnvelopeClass, JobClass, Place};
 use super::hints::{parse_delay, read_hint};
 use super::instant::parse_instant;
 use super::rate_limit::{exhausted_for, nothing_remains};
-use super::{Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened};
+use super::{Address, Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened, without_secrets};
 use crate::{Hint, LookError, Observation, Timestamp};
 
 /// An answer is either read, or followed elsewhere.
@@ -86,7 +86,7 @@ impl Dialect {
             Answer::Follow { to, .. } => {
                 let error = LookError::Status(answer.status().as_u16());
                 let mut reading = Reading::of(Observation::Transient { error, hint: None }, Rule::Status);
-                reading.message = Some(format!("redirected to {}", shortened(without_query(&to))));
+                reading.message = Some(format!("redirected to {}", shortened(&without_secrets(&to))));
                 reading
             }
         }
@@ -113,12 +113,18 @@ impl Dialect {
     /// What an answer says that was asked for the result alone.
     pub(crate) fn read_result<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> ResultAnswer {
         let context = Context::of(self.description(), answer, now);
-        match meaning(context.status) {
-            Meaning::Accepted => {
-                let hint = context.hint().map(|(hint, _)| hint);
-                ResultAnswer::Missing(Box::new(Reading::of(Observation::Running { hint }, Rule::Status)))
+        let unfinished = |rule: Rule| {
+            let hint = context.hint().map(|(hint, _)| hint);
+            ResultAnswer::Missing(Box::new(Reading::of(Observation::Running { hint }, rule)))
+        };
+        // The job has succeeded: what its status says now is said of the result.
+        match (context.declared(), meaning(context.status)) {
+            (Some(JobClass::Pending | JobClass::Running), _) => unfinished(Rule::DeclaredStatus),
+            (Some(class @ (JobClass::Failed | JobClass::Cancelled | JobClass::Lost)), _) => {
+                ResultAnswer::Missing(Box::new(context.read(Some(class))))
             }
-            Meaning::Redirect { .. } if context.headers.contains_key("location") => {
+            (None, Meaning::Accepted) => unfinished(Rule::Status),
+            (_, Meaning::Redirect { .. }) if context.headers.contains_key("location") => {
                 ResultAnswer::Follow(header_text(context.headers, "location").unwrap_or_default())
             }
             _ if !is_success(context.status) => ResultAnswer::Missing(Box::new(context.read(None))),
@@ -199,7 +205,8 @@ impl<'a> Context<'a> {
         reading.state = reading.state.map(|state| shortened(&state).into_owned());
         reading.message = reading.message.map(|message| shortened(&message).into_owned());
         if matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. }) {
-            reading.moved_to = header_text(self.headers, "location").filter(|_| self.status == 202);
+            let location = header_text(self.headers, "location").filter(|_| self.status == 202);
+            reading.moved_to = location.map(Address::new);
             reading.progress = self.progress();
             let queue = self.pointed(self.description.progress.queue.as_deref());
             reading.queue_position = queue.and_then(Value::as_u64);
@@ -210,7 +217,8 @@ impl<'a> Context<'a> {
         reading.started_at = self.time(&times.started);
         reading.ended_at = self.time(&times.ended);
         let cancel = self.description.cancel.as_ref();
-        reading.cancel_at = cancel.and_then(|cancel| cancel.url.text(self.body.as_ref(), self.headers));
+        let cancel_at = cancel.and_then(|cancel| cancel.url.text(self.body.as_ref(), self.headers));
+        reading.cancel_at = cancel_at.map(Address::new);
         reading
     }
 
@@ -348,7 +356,7 @@ impl<'a> Context<'a> {
         let rules = &self.description.result;
         let follow = rules.follow.as_ref().and_then(|place| place.text(self.body.as_ref(), self.headers));
         match (&self.body, follow) {
-            (_, Some(address)) => reading.result_at = Some(address),
+            (_, Some(address)) => reading.result_at = Some(Address::new(address)),
             (Some(body), None) => reading.result = rules.within(body).cloned(),
             // The whole body is text.
             (None, None) if rules.pointers.iter().any(String::is_empty) => reading.result = self.text(),
@@ -419,9 +427,4 @@ pub(crate) fn is_success(status: u16) -> bool {
 /// A header's text, where it is visible ASCII.
 pub(crate) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// An address without what may be secret in it.
-pub(crate) fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
 }

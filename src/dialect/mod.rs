@@ -3,6 +3,7 @@
 //! A [`Dialect`] is read from TOML, the presets like a user's own, and one interpreter serves them all: it builds
 //! requests ([`crate::Backend`]) and turns answers into [`Reading`]s ([`Dialect::read`]).
 
+mod address;
 mod bulk;
 mod classify;
 mod description;
@@ -21,8 +22,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use address::Address;
+pub(crate) use address::without_secrets;
 pub(crate) use bulk::BulkAnswer;
-pub(crate) use classify::{Answer, ResultAnswer, header_text, is_success, without_query};
+pub(crate) use classify::{Answer, ResultAnswer, header_text, is_success};
 pub(crate) use description::{Ask, Description, JobClass, Place, extend_missing};
 pub use file::DialectError;
 pub use hints::HintSource;
@@ -86,7 +89,7 @@ impl Dialect {
         Self::preset("tracker").expect("it is a preset")
     }
 
-    /// HeyGen's video translation, version 3: one create makes a job for each language, and one look can ask for a hundred.
+    /// `HeyGen`'s video translation, version 3: one create makes a job for each language, and one look can ask for a hundred.
     pub fn heygen_v3() -> Self {
         Self::preset("heygen-v3").expect("it is a preset")
     }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use serde_json::Value;
 
-use super::HintSource;
+use super::{Address, HintSource};
 use crate::{Observation, Timestamp};
 
 /// What one answer says, in full.
@@ -27,7 +27,7 @@ pub struct Reading {
     /// The job's result, where the answer carries it.
     pub result: Option<Value>,
     /// The address that has the result, where it has to be asked for.
-    pub result_at: Option<String>,
+    pub result_at: Option<Address>,
     /// How far the job is, from 0 to 1.
     pub progress: Option<f64>,
     /// How many jobs stand before it in the backend's queue.
@@ -43,9 +43,9 @@ pub struct Reading {
     /// When the job ended, as the backend tells.
     pub ended_at: Option<Timestamp>,
     /// A 202 moved the poll URL here.
-    pub moved_to: Option<String>,
+    pub moved_to: Option<Address>,
     /// Where the job can be cancelled, as this answer tells.
-    pub cancel_at: Option<String>,
+    pub cancel_at: Option<Address>,
     /// When to ask again, by the dialect's own rule for this correction.
     pub ask_again: Option<Duration>,
     /// The corrections that were made and hold for a limited time only, by their places in the list.

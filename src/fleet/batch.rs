@@ -1,65 +1,71 @@
-//! Requests that ask for many jobs at once.
+//! Requests that ask for many jobs at once: who takes part, and how they are sent.
 
+use std::boxed::Box;
+use std::collections::HashSet;
+use std::string::String;
 use std::sync::Arc;
 use std::vec::Vec;
 
-use http::Response;
-
-use super::requests::Batch;
+use super::requests::{Batch, Page};
 use super::slab::{Queue, View};
 use super::words::{FleetAction, JobHandle};
-use super::{Asks, Fleet, Renewal, terms};
-use crate::dialect::{BulkAnswer, Reading};
-use crate::finished::TransportError;
-use crate::job::{Refused, Taken};
-use crate::{AttemptId, LookError, Observation, Timestamp};
+use super::{Asks, Fleet, terms};
+use crate::job::Taken;
+use crate::{AttemptId, Timestamp};
 
-/// Pages of one answer that are asked for.
-const MOST_PAGES: u8 = 20;
-
-/// For each free place so many sleeping jobs are considered.
+/// For each free place so many jobs are considered.
 const CANDIDATES: usize = 2;
+
+/// The jobs of a shared request, each by an attempt of its own.
+type Members = Vec<(JobHandle, AttemptId)>;
 
 impl Fleet {
     /// A look at a due job: in company where that is possible, else alone.
     pub(super) fn look(&mut self, lane: usize, first: u32, now: Timestamp) -> Option<FleetAction> {
+        let kept = &self.lanes[lane];
         let most = match self.backend.dialect().bulk_limit() {
-            Some(most) if self.may_share(first) => usize::from(most).min(self.lanes[lane].company),
+            // What an outage is asked about is whether there is an answer at all.
+            Some(most) if !kept.is_out() && self.may_share(first) => usize::from(most).min(kept.company.most()),
             _ => 1,
         };
+        // Its deadline is no other look of its own.
+        self.timers.clear(first);
         let mut members = Vec::new();
         if most > 1 {
-            self.gather_due(lane, most - 1, now, &mut members);
+            for queue in [Queue::Urgent, Queue::Ready] {
+                self.gather_due(lane, queue, most - 1, now, &mut members);
+            }
             self.gather_early(lane, most - 1, now, &mut members);
         }
         if members.is_empty() {
-            return self.step(first, now);
+            return self.step(lane, first, now);
         }
-        self.join(first, now, &mut members);
+        if !self.join(first, now, &mut members) {
+            self.settle(first, now);
+        }
         self.send_batch(lane, Batch { members, ..Batch::default() }, now)
     }
 
     /// Lets those in line join, in their order; who cannot share keeps the place.
-    fn gather_due(&mut self, lane: usize, most: usize, now: Timestamp, members: &mut Vec<(JobHandle, AttemptId)>) {
+    fn gather_due(&mut self, lane: usize, queue: Queue, most: usize, now: Timestamp, members: &mut Members) {
         let mut others = Vec::new();
-        while members.len() < most
-            && let Some(slot) = self.lanes[lane].ready.pop_front()
-        {
-            if self.slab.at(slot).queue != Queue::Ready {
-                continue;
+        let free = most.saturating_sub(members.len());
+        for _ in 0..free.saturating_mul(CANDIDATES) {
+            if members.len() >= most {
+                break;
             }
-            if self.may_share(slot) && self.join(slot, now, members) {
-                continue;
+            let Some(slot) = self.line(lane, queue).pop_front() else { break };
+            if self.stands_in(lane, slot, queue) && !(self.may_share(slot) && self.join(slot, now, members)) {
+                others.push(slot);
             }
-            others.push(slot);
         }
         for slot in others.into_iter().rev() {
-            self.lanes[lane].ready.push_front(slot);
+            self.line(lane, queue).push_front(slot);
         }
     }
 
     /// Fills the free places with those whose own looks come soonest.
-    fn gather_early(&mut self, lane: usize, most: usize, now: Timestamp, members: &mut Vec<(JobHandle, AttemptId)>) {
+    fn gather_early(&mut self, lane: usize, most: usize, now: Timestamp, members: &mut Members) {
         let mut others = Vec::new();
         let free = most.saturating_sub(members.len());
         for _ in 0..free.saturating_mul(CANDIDATES) {
@@ -69,7 +75,9 @@ impl Fleet {
             let Some((at, slot)) = self.timers.pop_first() else { break };
             let kept = self.slab.at(slot);
             let is_here = usize::from(kept.lane) == lane && kept.queue == Queue::None;
-            if !(is_here && self.may_share(slot) && self.join(slot, now, members)) {
+            // Where looks are counted, an early one is taken from the end of the wait.
+            let is_free = is_here && self.policy_of(kept.class).max_polls().is_none();
+            if !(is_free && self.may_share(slot) && self.join(slot, now, members)) {
                 others.push((at, slot));
             }
         }
@@ -90,7 +98,7 @@ impl Fleet {
     }
 
     /// Lets a job take part, if it is due or may be looked at early.
-    fn join(&mut self, slot: u32, now: Timestamp, members: &mut Vec<(JobHandle, AttemptId)>) -> bool {
+    fn join(&mut self, slot: u32, now: Timestamp, members: &mut Members) -> bool {
         let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
         let (handle, proven) = (self.slab.handle(slot), self.lanes[usize::from(self.slab.at(slot).lane)].proven);
         let backend = Arc::clone(&self.backend);
@@ -121,13 +129,19 @@ impl Fleet {
         });
         if let ([member], None) = (batch.members.as_slice(), &batch.page) {
             let member = *member;
-            self.ask_alone(member, now);
+            if let Some(job) = self.slab.open(member.0.slot).filter(|_| batch.suspect) {
+                job.keep_apart();
+            }
+            self.ask_alone(member, now, false);
             return None;
         }
-        let ids = batch.members.iter().filter_map(|(handle, _)| Some(self.slab.job(handle.slot)?.id()));
-        let Ok(request) = self.backend.bulk_request(ids, batch.page.as_deref()) else {
+        if batch.page.is_none() {
+            batch.ids = self.distinct_ids(&batch.members);
+        }
+        let token = batch.page.as_ref().map(|page| page.token.as_str());
+        let Ok(request) = self.backend.bulk_request(batch.ids.iter().map(AsRef::as_ref), token) else {
             for member in batch.members {
-                self.ask_alone(member, now);
+                self.ask_alone(member, now, false);
             }
             return None;
         };
@@ -150,157 +164,57 @@ impl Fleet {
         Some(FleetAction::Send { id, request, timeout: expires.saturating_since(now) })
     }
 
-    /// A job leaves the company and goes on by itself, in the same attempt.
-    fn ask_alone(&mut self, (handle, attempt): (JobHandle, AttemptId), now: Timestamp) {
-        let Some(slot) = self.waiting(handle) else { return };
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
-        if let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) {
-            job.ask_alone(&terms, now, attempt);
-        }
-        self.take_further(slot, now, &Taken::default());
+    /// Two jobs may have the same id.
+    fn distinct_ids(&self, members: &Members) -> Vec<Box<str>> {
+        let mut known = HashSet::with_capacity(members.len());
+        let ids = members.iter().filter_map(|(handle, _)| Some(self.slab.job(handle.slot)?.id()));
+        ids.filter(|id| known.insert(*id)).map(Box::from).collect()
     }
 
-    pub(super) fn take_shared_answer<B: AsRef<[u8]>>(
-        &mut self,
-        lane: u8,
-        batch: Batch,
-        sent_at: Timestamp,
-        now: Timestamp,
-        response: &Response<B>,
-    ) {
-        let backend = Arc::clone(&self.backend);
-        let longest = self.policy_of(0).max_retry_after();
-        let (mut entries, next) = match backend.dialect().read_bulk(response, now) {
-            BulkAnswer::Entries { entries, next } => (entries, next.filter(|_| batch.pages < MOST_PAGES)),
-            BulkAnswer::Failed(reading) => {
-                self.count(lane, |stats| stats.failed_requests += 1);
-                return self.take_shared_failure(lane, batch, sent_at, now, *reading);
-            }
-        };
-        let detail = backend.dialect().bulk().is_some_and(|bulk| bulk.detail);
-        let next = next.filter(|token| batch.page.as_ref() != Some(token));
-        let (mut missing, mut whole) = (Vec::new(), Taken { answered: true, ..Taken::default() });
-        for (handle, attempt) in batch.members {
-            let Some(slot) = self.waiting(handle) else { continue };
-            let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
-            let terms = terms(&backend, &policy, self.renewal);
-            let proven = self.lanes[usize::from(lane)].proven;
-            let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) else { continue };
-            let reading = entries.remove(job.job.id());
-            if reading.is_none() && next.is_some() {
-                missing.push((handle, attempt));
-                continue;
-            }
-            if proven {
-                job.poller.note_backend_proven();
-            }
-            let taken = job.take_shared(&terms, now, attempt, response, reading, detail);
-            whole.good |= taken.good;
-            whole.hinted |= taken.hinted;
-            self.take_further(slot, now, &taken);
-        }
-        self.count(lane, |stats| stats.hints += u64::from(whole.hinted));
-        self.lanes[usize::from(lane)].note_answer(&whole, sent_at, now, longest);
-        self.note_credentials(&whole, now, response.status().as_u16());
-        if !missing.is_empty() {
-            let pages = batch.pages + 1;
-            let page = Batch { members: missing, page: next, pages, again: true, ..Batch::default() };
-            self.lanes[usize::from(lane)].batches.push_back(page);
-        }
+    /// Those who have not been told of by this page wait for the next one.
+    pub(super) fn ask_for_page(&mut self, lane: u8, batch: Batch, token: String) {
+        self.wait_for_another(&batch.members, false);
+        let page = Some(Page { token, number: batch.page.map_or(1, |page| page.number + 1) });
+        self.lanes[usize::from(lane)].batches.push_back(Batch { page, again: true, ..batch });
     }
 
-    pub(super) fn take_shared_error(&mut self, lane: u8, batch: Batch, now: Timestamp, error: &TransportError) {
-        self.count(lane, |stats| stats.failed_requests += 1);
-        if error.error == LookError::TooLarge && batch.members.len() > 1 {
-            self.lanes[usize::from(lane)].company = batch.members.len() / 2;
-            return self.split(lane, batch);
-        }
-        self.fail_all(lane, batch, now, error.observation(), &error.to_string());
-    }
-
-    /// What becomes of a shared request that failed as a whole.
-    fn take_shared_failure(&mut self, lane: u8, batch: Batch, sent_at: Timestamp, now: Timestamp, reading: Reading) {
-        let longest = self.policy_of(0).max_retry_after();
-        let kept = &mut self.lanes[usize::from(lane)];
-        let mut taken = Taken { cool_down: reading.cool_down, ..Taken::default() };
-        let message = |what: LookError| reading.message.clone().unwrap_or_else(|| format!("{what}"));
-        match reading.observation {
-            Observation::Fatal { error: LookError::Status(401) } if batch.renewals < self.backend.renewals() => {
-                self.lanes[usize::from(lane)].batches.push_back(Batch { again: true, ..batch });
-            }
-            Observation::Fatal { error: LookError::Status(401) }
-                if !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven) =>
-            {
-                kept.batches.push_back(Batch { again: true, ..batch });
-                taken.refused = Some(Refused::Renewable);
-                self.note_credentials(&taken, now, 401);
-            }
-            // One id may spoil the request for all, or there are too many.
-            Observation::Fatal { error: LookError::Status(status @ (400 | 413 | 414 | 422 | 431)) } => {
-                taken.answered = true;
-                if matches!(status, 413 | 414 | 431) {
-                    kept.company = (batch.members.len() / 2).max(1);
-                }
-                kept.note_answer(&taken, sent_at, now, longest);
-                self.split(lane, batch);
-            }
-            // There are no bulk requests here, whatever the dialect says.
-            Observation::Lost { .. } | Observation::Fatal { error: LookError::Status(405) } => {
-                kept.company = 0;
-                for member in batch.members {
-                    self.ask_alone(member, now);
-                }
-            }
-            observation @ (Observation::Throttled { error, .. } | Observation::Fatal { error }) => {
-                taken.throttled = matches!(observation, Observation::Throttled { .. });
-                taken.answered = !taken.throttled;
-                kept.note_answer(&taken, sent_at, now, longest);
-                let throttled = u64::from(taken.throttled);
-                self.count(lane, |stats| stats.throttled_requests += throttled);
-                self.fail_all(lane, batch, now, observation, &message(error));
-                if error == LookError::Status(401) {
-                    taken.refused = Some(Refused::ForGood);
-                    self.note_credentials(&taken, now, 401);
-                }
-            }
-            observation => {
-                let (error, hint) = match observation {
-                    Observation::Transient { error, hint } => (error, hint),
-                    _ => (LookError::Malformed, None),
-                };
-                kept.note_answer(&taken, sent_at, now, longest);
-                kept.note_failure(error, sent_at, now);
-                kept.company = (batch.members.len() / 2).max(1);
-                self.fail_all(lane, batch, now, Observation::Transient { error, hint }, &message(error));
-            }
-        }
+    /// The same again, with other credentials.
+    pub(super) fn repeat(&mut self, lane: u8, batch: Batch) {
+        self.wait_for_another(&batch.members, true);
+        self.lanes[usize::from(lane)].batches.push_back(Batch { again: true, ..batch });
     }
 
     /// Asks again for each half, in the same attempt.
-    fn split(&mut self, lane: u8, batch: Batch) {
-        let Batch { mut members, renewals, .. } = batch;
+    pub(super) fn split(&mut self, lane: u8, batch: Batch, suspect: bool) {
+        self.wait_for_another(&batch.members, true);
+        let mut members = batch.members;
         let second = members.split_off(members.len().div_ceil(2));
         for members in [second, members].into_iter().filter(|members| !members.is_empty()) {
-            let half = Batch { members, renewals, again: true, ..Batch::default() };
+            let half = Batch { members, again: true, suspect, ..Batch::default() };
             self.lanes[usize::from(lane)].batches.push_front(half);
         }
     }
 
-    fn fail_all(&mut self, lane: u8, batch: Batch, now: Timestamp, observation: Observation, message: &str) {
-        let backend = Arc::clone(&self.backend);
-        for (handle, attempt) in batch.members {
-            let Some(slot) = self.waiting(handle) else { continue };
-            let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
-            let terms = terms(&backend, &policy, self.renewal);
-            let proven = self.lanes[usize::from(lane)].proven;
-            if let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) {
-                if proven {
-                    job.poller.note_backend_proven();
-                }
-                job.fail_shared(&terms, now, attempt, observation, message);
-                self.settle(slot, now);
+    fn wait_for_another(&mut self, members: &Members, failed: bool) {
+        for (handle, attempt) in members {
+            if let Some(slot) = self.waiting(*handle)
+                && let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(*attempt))
+            {
+                job.share_later(failed);
             }
         }
+    }
+
+    /// A job leaves the company and goes on by itself, in the same attempt; where it was `refused` there, that request
+    /// has failed.
+    pub(super) fn ask_alone(&mut self, (handle, attempt): (JobHandle, AttemptId), now: Timestamp, refused: bool) {
+        let Some(slot) = self.waiting(handle) else { return };
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
+        let terms = terms(&backend, &policy, self.renewal);
+        if let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) {
+            job.share_later(refused);
+            job.ask_alone(&terms, now, attempt);
+        }
+        self.take_further(slot, now, &Taken::default());
     }
 }

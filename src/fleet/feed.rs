@@ -15,17 +15,18 @@ const CHUNK: usize = 1_000;
 pub struct Feed {
     jobs: Option<Box<dyn Iterator<Item = JobRef> + Send>>,
     distinct: Distinct,
+    stopped: bool,
 }
 
 impl Feed {
     /// Nothing is taken yet.
     pub fn new(jobs: impl Iterator<Item = JobRef> + Send + 'static) -> Self {
-        Self { jobs: Some(Box::new(jobs)), distinct: Distinct::default() }
+        Self { jobs: Some(Box::new(jobs)), distinct: Distinct::default(), stopped: false }
     }
 
     /// Nothing to take.
     pub fn empty() -> Self {
-        Self { jobs: None, distinct: Distinct::default() }
+        Self { jobs: None, distinct: Distinct::default(), stopped: false }
     }
 
     /// Takes the next jobs into the fleet, an id that came before not again. Tells whether there may be more.
@@ -37,10 +38,18 @@ impl Feed {
                 return false;
             };
             if self.distinct.is_new(job.id()) {
-                fleet.insert(job, now);
+                let handle = fleet.insert(job, now);
+                if self.stopped {
+                    fleet.stop(handle, now);
+                }
             }
         }
         true
+    }
+
+    /// The wait is over: what is still to come is taken all the same, and stopped at once, so that each job is told of.
+    pub fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// Whether everything was taken.
@@ -50,7 +59,7 @@ impl Feed {
 
     /// The least and the most that are still to come.
     pub fn size_hint(&self) -> (usize, Option<usize>) {
-        self.jobs.as_ref().map_or((0, Some(0)), |jobs| jobs.size_hint())
+        self.jobs.as_ref().map_or((0, Some(0)), Iterator::size_hint)
     }
 }
 

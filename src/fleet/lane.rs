@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::string::String;
 
+use super::company::Company;
 use super::rate::{Pace, RateLimit};
 use super::requests::Batch;
 use crate::job::Taken;
@@ -25,8 +26,7 @@ pub(super) struct Lane {
     pub(super) urgent: VecDeque<u32>,
     /// Due, in the order in which they became so.
     pub(super) ready: VecDeque<u32>,
-    /// The most jobs that a shared request asks for at present.
-    pub(super) company: usize,
+    pub(super) company: Company,
     /// The backend has given a good answer.
     pub(super) proven: bool,
     in_flight: usize,
@@ -63,7 +63,7 @@ impl Lane {
             batches: VecDeque::new(),
             urgent: VecDeque::new(),
             ready: VecDeque::new(),
-            company: usize::MAX,
+            company: Company::default(),
             proven: false,
             in_flight: 0,
             limit: limit.max(1),
@@ -112,9 +112,6 @@ impl Lane {
 
     pub(super) fn note_answer(&mut self, taken: &Taken, sent_at: Timestamp, now: Timestamp, longest: Duration) {
         self.proven |= taken.good;
-        if taken.good {
-            self.company = self.company.saturating_mul(2);
-        }
         if let Some(time) = taken.cool_down.filter(|time| *time <= LONGEST_CREDIBLE_HINT) {
             self.cool_until = self.cool_until.max(now.saturating_add(time.min(longest)));
             self.probing = true;
@@ -144,7 +141,8 @@ impl Lane {
         outage.error = error;
     }
 
-    fn is_out(&self) -> bool {
+    /// There is an outage: one request at a time finds out whether it is over.
+    pub(super) fn is_out(&self) -> bool {
         self.outage.rounds >= OUTAGE
     }
 

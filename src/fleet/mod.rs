@@ -5,11 +5,14 @@
 //! looks go first. Where the dialect can ask for many jobs at once, due jobs share a request, and its free places are
 //! filled with those whose own looks come soonest: each of them puts the next request off.
 
+mod answers;
 mod batch;
+mod company;
 mod feed;
 mod lane;
 mod rate;
 mod requests;
+mod shared;
 mod slab;
 mod step;
 mod timers;
@@ -27,7 +30,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::finished::TransportError;
 use crate::job::{Job, Terms};
-use crate::{Backend, JobRef, JobSnapshot, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
+use crate::{Backend, JobRef, JobSnapshot, LookError, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
 pub use feed::{Distinct, Feed};
 use lane::Lane;
 pub(crate) use rate::Pace;
@@ -226,9 +229,22 @@ impl Fleet {
     /// # Errors
     /// The snapshot is of a newer version, or damaged.
     pub fn resume(&mut self, snapshot: JobSnapshot, now: Timestamp) -> Result<JobHandle, SnapshotError> {
+        self.resume_in(ClassId::default(), snapshot, now)
+    }
+
+    /// The same for a job of this class: a snapshot does not tell by which policy its job was waited for.
+    ///
+    /// # Errors
+    /// The snapshot is of a newer version, or damaged.
+    pub fn resume_in(
+        &mut self,
+        class: ClassId,
+        snapshot: JobSnapshot,
+        now: Timestamp,
+    ) -> Result<JobHandle, SnapshotError> {
         let now = self.advance(now);
-        let job = snapshot.restore(self.policy_of(0), now)?;
-        Ok(self.add(Box::new(job), ClassId::default(), now))
+        let job = snapshot.restore(self.policy_of(class.0), now)?;
+        Ok(self.add(Box::new(job), class, now))
     }
 
     /// Jobs whose wait has not ended.
@@ -296,7 +312,7 @@ impl Fleet {
         let Some(slot) = self.waiting(handle) else { return false };
         // An attempt whose time is over must not hear of later instants first: it may have been the last before the
         // deadline, and then the final look is still to come.
-        self.expire(slot, now);
+        self.expire(slot, self.slab.at(slot).lane, now);
         let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
         if let Some(job) = self.slab.open(slot) {
             job.poller.note_wake(&policy, now);
@@ -346,7 +362,13 @@ impl Fleet {
         let lane = under.lane;
         self.lanes[usize::from(lane)].note_ended();
         let heard = match under.asks {
-            Asks::One(handle, hop) => self.take_answer(lane, handle, hop, under.sent_at, now, response),
+            Asks::One(handle, hop) => {
+                let heard = self.take_answer(lane, handle, hop, under.sent_at, now, response);
+                if !heard {
+                    self.overhear(lane, under.sent_at, now, response);
+                }
+                heard
+            }
             Asks::Many(batch) => {
                 self.take_shared_answer(lane, batch, under.sent_at, now, response);
                 true
@@ -366,8 +388,12 @@ impl Fleet {
         let now = self.advance(now);
         let Some(under) = self.requests.take(id) else { return };
         let lane = under.lane;
-        self.lanes[usize::from(lane)].note_ended();
-        self.lanes[usize::from(lane)].note_failure(error.error, under.sent_at, now);
+        let kept = &mut self.lanes[usize::from(lane)];
+        kept.note_ended();
+        // A list's answer that is too large is an answer, and asked for in parts.
+        if !(error.error == LookError::TooLarge && matches!(under.asks, Asks::Many(_))) {
+            kept.note_failure(error.error, under.sent_at, now);
+        }
         match under.asks {
             Asks::One(handle, hop) => self.take_error(lane, handle, hop, now, error),
             Asks::Many(batch) => self.take_shared_error(lane, batch, now, error),
@@ -382,19 +408,27 @@ impl Fleet {
     }
 
     /// The next piece of news, if any.
+    ///
+    /// Nothing is forgotten that matters: each job's end is kept until it is drained, and of its changes at least the last.
     pub fn next_event(&mut self) -> Option<FleetEvent> {
-        Some(match self.news.pop_front()? {
-            News::Changed { handle, state, unknown: true } => {
-                FleetEvent::UnknownState { handle, state: state.to_string() }
-            }
-            News::Changed { handle, state, unknown: false } => FleetEvent::Changed { handle, state: state.to_string() },
-            News::Finished(slot) => {
-                let handle = self.slab.handle(slot);
-                let job = self.slab.remove(slot)?;
-                let ended = job.poller.ended()?;
-                FleetEvent::Finished { handle, finished: Box::new(job.into_finished(ended)) }
-            }
-        })
+        loop {
+            return Some(match self.news.pop_front()? {
+                // It was taken out meanwhile, without a word.
+                News::Changed { handle, .. } if self.slab.slot(handle).is_none() => continue,
+                News::Changed { handle, state, unknown: true } => {
+                    FleetEvent::UnknownState { handle, state: state.to_string() }
+                }
+                News::Changed { handle, state, unknown: false } => {
+                    FleetEvent::Changed { handle, state: state.to_string() }
+                }
+                News::Finished(slot) => {
+                    let handle = self.slab.handle(slot);
+                    let job = self.slab.remove(slot)?;
+                    let ended = job.poller.ended()?;
+                    FleetEvent::Finished { handle, finished: Box::new(job.into_finished(ended)) }
+                }
+            });
+        }
     }
 
     /// What the fleet has cost and reached so far.

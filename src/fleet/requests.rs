@@ -1,6 +1,7 @@
 //! The requests under way: each holds one place, until its answer, its error, or the end of its time.
 
 use core::cmp::Reverse;
+use std::boxed::Box;
 use std::collections::BinaryHeap;
 use std::string::String;
 use std::vec::Vec;
@@ -36,14 +37,25 @@ pub(super) enum Asks {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) members: Vec<(JobHandle, AttemptId)>,
-    /// The token of the page that is asked for; the first has none.
-    pub(super) page: Option<String>,
-    /// Pages asked for before this one.
-    pub(super) pages: u8,
+    /// The ids that were asked for, each once. A further page is asked for with the same ones, whoever has been told of or
+    /// has left meanwhile: its token belongs to that list alone (AIP-158).
+    pub(super) ids: Vec<Box<str>>,
+    /// The page that is asked for; the first has no name.
+    pub(super) page: Option<Page>,
     /// Not the first request of its members' attempts.
     pub(super) again: bool,
+    /// A part of a list that was refused: one of its members may be to blame.
+    pub(super) suspect: bool,
     /// How often the backend's credentials had been renewed when it was sent.
     pub(super) renewals: u32,
+}
+
+/// A further page of an answer.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) token: String,
+    /// Pages asked for before this one.
+    pub(super) number: u8,
 }
 
 impl Requests {

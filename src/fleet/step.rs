@@ -1,16 +1,17 @@
-//! The fleet's decisions: who goes next, and what becomes of an answer.
+//! The fleet's decisions: who goes next.
 
+use std::collections::{HashSet, VecDeque};
 use std::string::String;
 use std::sync::Arc;
 
-use http::Response;
-
 use super::slab::{Queue, View};
-use super::words::{FleetAction, JobHandle};
+use super::words::FleetAction;
 use super::{Asks, Fleet, News, Renewal, terms};
-use crate::finished::TransportError;
-use crate::job::{HopId, JobStep, Refused, Taken};
-use crate::{EndReason, Timestamp};
+use crate::job::JobStep;
+use crate::{EndReason, LookError, Timestamp};
+
+/// So many leftovers are not worth a sweep.
+pub(super) const MOST_LEFTOVERS: usize = 64;
 
 impl Fleet {
     /// What to do at this instant.
@@ -59,9 +60,18 @@ impl Fleet {
         while let Some(under) = self.requests.expire(now) {
             let lane = &mut self.lanes[usize::from(under.lane)];
             lane.note_ended();
-            lane.note_failure(crate::LookError::Expired, under.sent_at, now);
-            if let Asks::Many(_) = under.asks {
-                self.count(under.lane, |stats| stats.failed_requests += 1);
+            lane.note_failure(LookError::Expired, under.sent_at, now);
+            match under.asks {
+                Asks::One(handle, _) => {
+                    if let Some(slot) = self.waiting(handle) {
+                        self.expire(slot, under.lane, now);
+                        self.settle_unless_in_line(slot, now);
+                    }
+                }
+                Asks::Many(batch) => {
+                    lane.company.note_failure(batch.members.len());
+                    self.count(under.lane, |stats| stats.failed_requests += 1);
+                }
             }
         }
     }
@@ -81,7 +91,7 @@ impl Fleet {
             };
             if !is_waiting {
                 // Taken back without a look in its place, which would need room and might fall into a cool-down.
-                self.expire(slot, now);
+                self.expire(slot, self.slab.at(slot).lane, now);
                 self.settle(slot, now);
                 continue;
             }
@@ -92,20 +102,35 @@ impl Fleet {
             let lane = usize::from(self.slab.at(slot).lane);
             match deadline {
                 Some(deadline) if now >= deadline => {
-                    self.slab.at_mut(slot).queue = Queue::Urgent;
-                    self.lanes[lane].urgent.push_back(slot);
+                    self.line_up(lane, slot, Queue::Urgent);
                     // However late the driver is, a final look has this long to find room.
                     let grace = self.policy_of(class).final_grace();
                     self.timers.set(slot, now.saturating_add(grace));
                 }
                 deadline => {
-                    self.slab.at_mut(slot).queue = Queue::Ready;
-                    self.lanes[lane].ready.push_back(slot);
+                    self.line_up(lane, slot, Queue::Ready);
                     if let Some(deadline) = deadline {
                         self.timers.set(slot, deadline);
                     }
                 }
             }
+        }
+    }
+
+    pub(super) fn line(&mut self, lane: usize, queue: Queue) -> &mut VecDeque<u32> {
+        let lane = &mut self.lanes[lane];
+        if queue == Queue::Urgent { &mut lane.urgent } else { &mut lane.ready }
+    }
+
+    fn line_up(&mut self, lane: usize, slot: u32, queue: Queue) {
+        self.slab.at_mut(slot).queue = queue;
+        self.line(lane, queue).push_back(slot);
+        // Who has left leaves an entry behind.
+        if self.line(lane, queue).len() > 2 * self.jobs + MOST_LEFTOVERS {
+            let mut known = HashSet::new();
+            let mut line = core::mem::take(self.line(lane, queue));
+            line.retain(|slot| self.stands_in(lane, *slot, queue) && known.insert(*slot));
+            *self.line(lane, queue) = line;
         }
     }
 
@@ -115,10 +140,9 @@ impl Fleet {
         self.slab.open(slot).is_some_and(|job| job.poller.end_overdue(&policy, now))
     }
 
-    /// Takes a job's attempt back, if its time is over.
-    pub(super) fn expire(&mut self, slot: u32, now: Timestamp) {
-        let (class, lane) = (self.slab.at(slot).class, self.slab.at(slot).lane);
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(class)));
+    /// Takes a job's attempt back, if its time is over; its request was this lane's.
+    pub(super) fn expire(&mut self, slot: u32, lane: u8, now: Timestamp) {
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
         let terms = terms(&backend, &policy, self.renewal);
         let Some(job) = self.slab.open(slot) else { return };
         let (failed, in_company) = (job.failed_requests(), job.is_in_company());
@@ -141,16 +165,14 @@ impl Fleet {
                 return None;
             }
             let action = if let Some(slot) = kept.hops.pop_front() {
-                // The job may have ended since, and the slot may be another's.
-                let has_hop = matches!(self.slab.view(slot), Some(View::Open(job)) if job.has_hop());
-                if has_hop { self.step(slot, now) } else { None }
+                if self.has_hop_to(lane, slot) { self.step(lane, slot, now) } else { None }
             } else if let Some(batch) = kept.batches.pop_front() {
                 self.send_batch(lane, batch, now)
             } else if let Some(slot) = kept.urgent.pop_front() {
-                if self.leaves_line(slot, Queue::Urgent) { self.step(slot, now) } else { None }
+                if self.leaves_line(lane, slot, Queue::Urgent) { self.look(lane, slot, now) } else { None }
             } else {
                 let slot = kept.ready.pop_front()?;
-                let goes = self.leaves_line(slot, Queue::Ready) && !self.gives_up(slot, now);
+                let goes = self.leaves_line(lane, slot, Queue::Ready) && !self.gives_up(slot, now);
                 if goes { self.look(lane, slot, now) } else { None }
             };
             if action.is_some() {
@@ -159,14 +181,27 @@ impl Fleet {
         }
     }
 
-    /// Takes a job out of its line, if it still stands there.
-    pub(super) fn leaves_line(&mut self, slot: u32, queue: Queue) -> bool {
-        let kept = self.slab.at_mut(slot);
-        let stands = kept.queue == queue;
+    /// Takes a job out of this line, if it still stands there.
+    fn leaves_line(&mut self, lane: usize, slot: u32, queue: Queue) -> bool {
+        let stands = self.stands_in(lane, slot, queue);
         if stands {
-            kept.queue = Queue::None;
+            self.slab.at_mut(slot).queue = Queue::None;
         }
         stands
+    }
+
+    /// Whether it is this line where the job of a slot stands: the entry may be of one that has left, whose slot another
+    /// has now.
+    pub(super) fn stands_in(&self, lane: usize, slot: u32, queue: Queue) -> bool {
+        let kept = self.slab.at(slot);
+        kept.queue == queue && usize::from(kept.lane) == lane
+    }
+
+    /// The same for a further request of its own that goes to this lane.
+    fn has_hop_to(&mut self, lane: usize, slot: u32) -> bool {
+        let Some(View::Open(job)) = self.slab.view(slot) else { return false };
+        let Some(address) = job.next_address().filter(|_| job.has_hop()).map(String::from) else { return false };
+        usize::from(self.lane_of(Some(&address))) == lane
     }
 
     /// In an outage that has lasted for longer than the policy allows, waiting in line is of no use.
@@ -192,7 +227,7 @@ impl Fleet {
         let (hops, batches) = (core::mem::take(&mut kept.hops), core::mem::take(&mut kept.batches));
         let (urgent, ready) = (core::mem::take(&mut kept.urgent), core::mem::take(&mut kept.ready));
         for slot in hops {
-            if matches!(self.slab.view(slot), Some(View::Open(job)) if job.has_hop()) {
+            if self.has_hop_to(lane, slot) {
                 self.put_off(slot, now, until);
             }
         }
@@ -205,7 +240,7 @@ impl Fleet {
         }
         let urgent = urgent.into_iter().map(|slot| (slot, Queue::Urgent));
         for (slot, queue) in urgent.chain(ready.into_iter().map(|slot| (slot, Queue::Ready))) {
-            if self.leaves_line(slot, queue) {
+            if self.leaves_line(lane, slot, queue) {
                 let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
                 if let Some(job) = self.slab.open(slot) {
                     job.poller.hold(&policy, now, until);
@@ -223,12 +258,12 @@ impl Fleet {
         self.settle(slot, now);
     }
 
-    /// Polls a job: a request to send, or whatever else has become of it.
-    pub(super) fn step(&mut self, slot: u32, now: Timestamp) -> Option<FleetAction> {
-        let (class, lane) = (self.slab.at(slot).class, self.slab.at(slot).lane);
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(class)));
+    /// Polls a job: a request of this lane to send, or whatever else has become of it.
+    pub(super) fn step(&mut self, lane: usize, slot: u32, now: Timestamp) -> Option<FleetAction> {
+        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
         let terms = terms(&backend, &policy, self.renewal);
-        let (handle, proven) = (self.slab.handle(slot), self.lanes[usize::from(lane)].proven);
+        let (handle, proven) = (self.slab.handle(slot), self.lanes[lane].proven);
+        let lane = u8::try_from(lane).unwrap_or_default();
         let job = self.slab.open(slot)?;
         if proven {
             job.poller.note_backend_proven();
@@ -250,107 +285,11 @@ impl Fleet {
         action
     }
 
-    /// Takes the answer to a request for one job; tells whether the job is there to hear it.
-    pub(super) fn take_answer<B: AsRef<[u8]>>(
-        &mut self,
-        lane: u8,
-        handle: JobHandle,
-        hop: HopId,
-        sent_at: Timestamp,
-        now: Timestamp,
-        response: &Response<B>,
-    ) -> bool {
-        let Some(slot) = self.waiting(handle) else { return false };
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let mut terms = terms(&backend, &policy, self.renewal);
-        terms.renewable_for_results &= !self.results_refused;
-        let proven = self.lanes[usize::from(lane)].proven;
-        let Some(job) = self.slab.open(slot) else { return false };
-        if proven {
-            job.poller.note_backend_proven();
-        }
-        let failed = job.failed_requests();
-        let Some(taken) = job.handle_response(&terms, now, hop, response) else { return false };
-        let failed = job.failed_requests() - failed;
-        self.count(lane, |stats| {
-            stats.failed_requests += u64::from(failed);
-            stats.throttled_requests += u64::from(taken.throttled);
-            stats.hints += u64::from(taken.hinted);
-        });
-        self.lanes[usize::from(lane)].note_answer(&taken, sent_at, now, policy.max_retry_after());
-        if let Some(error) = taken.failed {
-            self.lanes[usize::from(lane)].note_failure(error, sent_at, now);
-        }
-        self.note_credentials(&taken, now, response.status().as_u16());
-        self.take_further(slot, now, &taken);
-        true
-    }
-
-    /// Takes the news that a request for one job brings no answer.
-    pub(super) fn take_error(
-        &mut self,
-        lane: u8,
-        handle: JobHandle,
-        hop: HopId,
-        now: Timestamp,
-        error: &TransportError,
-    ) {
-        let Some(slot) = self.waiting(handle) else { return };
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
-        let proven = self.lanes[usize::from(lane)].proven;
-        let Some(job) = self.slab.open(slot) else { return };
-        if proven {
-            job.poller.note_backend_proven();
-        }
-        if job.handle_error(&terms, now, hop, error).is_some() {
-            self.count(lane, |stats| stats.failed_requests += 1);
-        }
-        self.settle(slot, now);
-    }
-
-    /// What follows from an answer for the job itself: news, a further request, another lane.
-    pub(super) fn take_further(&mut self, slot: u32, now: Timestamp, taken: &Taken) {
-        let handle = self.slab.handle(slot);
-        if let Some(View::Open(job)) = self.slab.view(slot) {
-            if let Some(state) = job.state_word().filter(|_| taken.changed) {
-                if taken.unknown_state {
-                    self.news.push_back(News::Changed { handle, state: Arc::clone(state), unknown: true });
-                }
-                self.news.push_back(News::Changed { handle, state: Arc::clone(state), unknown: false });
-            }
-            let has_hop = job.has_hop();
-            let address = job.asked_at().map(String::from);
-            if let Some(address) = address {
-                self.slab.at_mut(slot).lane = self.lane_of(Some(&address));
-            }
-            if has_hop {
-                let lane = usize::from(self.slab.at(slot).lane);
-                self.lanes[lane].hops.push_back(slot);
-            }
-        }
-        self.settle(slot, now);
-    }
-
-    /// What an answer says of the credentials that all jobs share.
-    pub(super) fn note_credentials(&mut self, taken: &Taken, now: Timestamp, status: u16) {
-        match taken.refused {
-            Some(Refused::Renewable) if self.renewal == Renewal::Possible => self.renewal = Renewal::Wanted,
-            Some(Refused::Result) => self.results_refused = true,
-            Some(Refused::ForGood) => self.refuse(now, format!("the credentials were refused: HTTP status {status}")),
-            None if taken.good && self.renewal == Renewal::Unproven => self.renewal = Renewal::Possible,
-            _ => {}
-        }
-    }
-
-    /// Where the credentials were refused for good, nobody asks with them any more; what is under way may still tell an
-    /// end.
-    pub(super) fn refuse(&mut self, now: Timestamp, why: String) {
-        self.refused = Some(why);
-        for slot in 0..self.slab.len() {
-            if self.slab.job(slot).is_some() && self.slab.at(slot).queue != Queue::Told {
-                self.settle(slot, now);
-            }
+    /// The same for a job whose attempt may have ended before its request did, and which may stand in line again.
+    pub(super) fn settle_unless_in_line(&mut self, slot: u32, now: Timestamp) {
+        match self.slab.at(slot).queue {
+            Queue::None => self.settle(slot, now),
+            Queue::Ready | Queue::Urgent | Queue::Told => self.slab.close(slot),
         }
     }
 
@@ -363,7 +302,7 @@ impl Fleet {
         let Some(job) = self.slab.open(slot) else { return };
         if let Some(why) = refused
             && job.poller.ended().is_none()
-            && (job.poller.in_flight().is_none() || job.has_hop())
+            && (job.poller.in_flight().is_none() || job.is_between_requests())
         {
             job.refuse(now, &why);
         }

@@ -13,6 +13,7 @@ const MOST_HOPS: usize = 5;
 
 /// The request under way, or the redirect to be followed next.
 #[derive(Clone)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub(super) struct Hop {
     pub(super) number: u8,
     pub(super) pending: bool,
@@ -44,6 +45,11 @@ impl Hop {
 }
 
 impl Job {
+    /// How often the credentials had been renewed with which the job is asked for now.
+    pub(crate) fn asked_with(&self) -> u32 {
+        self.hop.as_ref().map_or(0, |hop| hop.renewals)
+    }
+
     /// Repeats a request whose credentials were refused, where others are there or can be had.
     pub(super) fn ask_with_other_credentials<S>(&mut self, terms: &Terms<'_, S>) -> Option<Taken> {
         let hop = self.hop.as_mut()?;
@@ -82,7 +88,7 @@ impl Job {
 
     pub(super) fn next_hop(&mut self, backend: &Backend, expires: Timestamp, now: Timestamp) -> Option<JobStep> {
         let attempt = self.poller.in_flight()?;
-        let hop = self.hop.as_mut().filter(|hop| hop.pending)?;
+        let hop = self.hop.as_mut().filter(|hop| hop.pending && !hop.shared)?;
         hop.pending = false;
         hop.renewals = backend.renewals();
         let id = HopId { attempt, hop: hop.number };

@@ -189,6 +189,7 @@ impl Extra {
         let created = self.created_at == Some(Timestamp::from_nanos(born));
         created
             && !self.missed
+            && !self.apart
             && self.moved_to.is_none()
             && self.told.is_none()
             && self.refined.is_empty()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Response;
 
 use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
-use crate::dialect::{JobClass, Reading, header_text};
+use crate::dialect::{Address, JobClass, Reading, header_text};
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{Backend, Hint, LookError, Observation, Schedule, Timestamp};
 
@@ -46,7 +46,7 @@ impl Job {
         if changed {
             self.state = reading.state.take().map(Arc::from);
         }
-        if known && unfinished {
+        if known && unfinished && told.is_none() {
             self.seen = true;
             let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
             let stale = Duration::from_secs(age).max(terms.backend.dialect().freshness());
@@ -118,7 +118,9 @@ impl Job {
             (extra.progress, extra.queue_position) = (reading.progress, reading.queue_position);
         }
         if let Some(address) = reading.cancel_at.take() {
-            self.extra().cancel_at = Some(address.into_boxed_str());
+            let told_at = self.hop.as_ref().and_then(|hop| hop.visited.last()).unwrap_or(backend.base());
+            let address = told_at.join(&address).map_or(address, Address::new);
+            self.extra().cancel_at = Some(address);
         }
         if let Some(result) = reading.result.take() {
             self.extra().result = Some(result);

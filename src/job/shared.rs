@@ -22,7 +22,7 @@ impl Job {
         self.hop.is_none()
             && self.job.poll_url().is_none()
             && self.poller.failures <= MOST_FAILURES
-            && extra.is_none_or(|extra| extra.moved_to.is_none() && extra.told.is_none())
+            && extra.is_none_or(|extra| extra.moved_to.is_none() && extra.told.is_none() && !extra.apart)
     }
 
     /// Takes part in a request that is sent now, if the job is due or may be looked at early.
@@ -39,7 +39,7 @@ impl Job {
         Some((attempt.id, attempt.timeout))
     }
 
-    /// Whether the job waits for the answer to a shared request.
+    /// Whether the job takes part in a shared request that is under way or about to be sent.
     pub(crate) fn is_sharing(&self, attempt: AttemptId) -> bool {
         self.poller.in_flight() == Some(attempt) && self.is_in_company()
     }
@@ -48,12 +48,26 @@ impl Job {
         self.hop.as_ref().is_some_and(|hop| hop.shared)
     }
 
-    /// The same attempt goes on with another shared request: a part of the first, or its next page.
+    /// The shared request has ended without a word about this job, and another is to follow in the same attempt: a part
+    /// of the first, its next page, its repetition.
+    pub(crate) fn share_later(&mut self, failed: bool) {
+        if let Some(hop) = &mut self.hop {
+            hop.pending = true;
+            self.failed_requests = self.failed_requests.saturating_add(u32::from(failed));
+        }
+    }
+
+    /// The other request is sent.
     pub(crate) fn share_again(&mut self, backend: &Backend) {
         self.requests = self.requests.saturating_add(1);
         if let Some(hop) = &mut self.hop {
-            hop.renewals = backend.renewals();
+            (hop.pending, hop.renewals) = (false, backend.renewals());
         }
+    }
+
+    /// Lists that name this job were refused: it is asked for by itself from now on.
+    pub(crate) fn keep_apart(&mut self) {
+        self.extra().apart = true;
     }
 
     /// The same attempt goes on with a request for this job alone.
@@ -85,11 +99,13 @@ impl Job {
     ) -> Taken {
         let id = HopId { attempt, hop: 0 };
         let Some(mut reading) = reading else {
-            // Once may be an accident of the backend's and tells nothing; then the job is asked for by itself.
-            if core::mem::replace(&mut self.extra().missed, true) {
+            // Once may be an accident of the backend's; then, and where there is no other look, the job is asked for by
+            // itself.
+            let missed = core::mem::replace(&mut self.extra().missed, true);
+            if missed || self.is_last_look(terms.policy, now) {
                 self.ask_alone(terms, now, attempt);
             } else {
-                self.conclude(terms, now, id, Observation::Running { hint: None }, None);
+                self.conclude_untold(terms, now, id);
             }
             return Taken::default();
         };
@@ -113,6 +129,19 @@ impl Job {
         self.note_extra(terms.backend, now, response, &mut reading);
         self.ask_alone(terms, now, attempt);
         Taken { good: true, answered: true, changed, ..Taken::default() }
+    }
+
+    /// What does not mention the job is no failure, and neither does it say that the backend knows the job.
+    fn conclude_untold<S: Schedule>(&mut self, terms: &Terms<'_, S>, now: Timestamp, id: HopId) {
+        let (denials, proven) = (self.poller.denials, self.poller.proven);
+        self.conclude(terms, now, id, Observation::Running { hint: None }, None);
+        (self.poller.denials, self.poller.proven) = (denials, proven);
+    }
+
+    fn is_last_look(&self, policy: &Policy, now: Timestamp) -> bool {
+        let is_past = |timeout: Duration| now >= self.poller.started().saturating_add(timeout);
+        policy.total_timeout().is_some_and(is_past)
+            || policy.max_polls().is_some_and(|most| self.poller.looks() >= most)
     }
 
     /// The whole shared request failed.

@@ -293,6 +293,17 @@ impl PollerState {
         }
     }
 
+    /// The look under way was refused for a reason that is cured by now: it does not count, and no answer to it either.
+    #[cfg(feature = "http")]
+    pub(crate) fn give_back(&mut self, policy: &Policy, now: Timestamp) {
+        if matches!(self.phase, Phase::InFlight { .. }) {
+            self.looks = self.looks.saturating_sub(1);
+            // The next look has the same number, and may not have the same name.
+            self.seed = self.seed.wrapping_add(1);
+            self.abandon_in_flight(policy, now);
+        }
+    }
+
     /// Takes up a stored state on a clock that shows `now`. Where that is before the last instant the state has seen,
     /// the clock was set back: every instant is moved by the difference, so that no wait grows.
     pub fn rebase(&mut self, now: Timestamp) {

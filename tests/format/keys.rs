@@ -54,6 +54,13 @@ const EFFECTS: &[Effect] = &[
         let request = create(&backend("create.path = \"/jobs?mode=fast\""), "");
         assert_eq!(request.uri(), "https://api.example.com/v1/jobs?mode=fast");
         assert!(with("create.path = \"/jobs\"").can_create() && !with("").can_create());
+        for base in ["https://api.example.com/", "https://api.example.com/v1", "https://api.example.com/v1/"] {
+            for query in ["", "?mode=fast"] {
+                let dialect = with(&format!("create.path = \"{query}\""));
+                let request = create(&Backend::new(dialect, Some(base)).unwrap(), "");
+                assert_eq!(request.uri().to_string(), format!("{base}{query}"));
+            }
+        }
     }),
     ("create.headers", || {
         let backend =

@@ -44,19 +44,19 @@ const CREATIONS: &[Creation] = &[
         jobs: &[("t1", "https://api.heygen.com/v2/video_translate/t1")],
     },
     Creation {
-        preset: "rfc9110", base: Some("https://api.example.com/reports"), url: "https://api.example.com/reports?",
+        preset: "rfc9110", base: Some("https://api.example.com/reports"), url: "https://api.example.com/reports",
         headers: NONE, answer: (202, &[("Location", "/operations/7?v=1")], ""),
         jobs: &[("https://api.example.com/operations/7?v=1", "https://api.example.com/operations/7?v=1")],
     },
     Creation {
-        preset: "rfc9110", base: Some("https://api.example.com"), url: "https://api.example.com/?",
+        preset: "rfc9110", base: Some("https://api.example.com"), url: "https://api.example.com/",
         headers: NONE, answer: (201, &[("Location", "https://api.example.com/operations/7")], "<html>"),
         jobs: &[("https://api.example.com/operations/7", "https://api.example.com/operations/7")],
     },
     // WIRE §2, azure: of three headers the first that is there.
     Creation {
         preset: "azure", base: Some("https://management.example.com/disks"), headers: NONE,
-        url: "https://management.example.com/disks?",
+        url: "https://management.example.com/disks",
         answer: (202, &[
             ("Location", "https://management.example.com/c"),
             ("Azure-AsyncOperation", "https://management.example.com/b?api-version=2"),
@@ -68,7 +68,7 @@ const CREATIONS: &[Creation] = &[
     },
     Creation {
         preset: "azure", base: Some("https://management.example.com/disks"), headers: NONE,
-        url: "https://management.example.com/disks?",
+        url: "https://management.example.com/disks",
         answer: (201, &[
             ("Location", "https://management.example.com/c"),
             ("Azure-AsyncOperation", "https://management.example.com/b?api-version=2"),
@@ -79,7 +79,7 @@ const CREATIONS: &[Creation] = &[
     },
     Creation {
         preset: "azure", base: Some("https://management.example.com/disks"), headers: NONE,
-        url: "https://management.example.com/disks?",
+        url: "https://management.example.com/disks",
         answer: (202, &[("Location", "https://management.example.com/c")], ""),
         jobs: &[("https://management.example.com/c", "https://management.example.com/c")],
     },
@@ -113,7 +113,7 @@ const CREATIONS: &[Creation] = &[
     // WIRE §2, fal: of a model with a path of its own the requests are elsewhere.
     Creation {
         preset: "fal", base: Some("https://queue.fal.run/fal-ai/flux/dev"),
-        url: "https://queue.fal.run/fal-ai/flux/dev?", headers: NONE,
+        url: "https://queue.fal.run/fal-ai/flux/dev", headers: NONE,
         answer: (200, NONE, r#"{"request_id":"q1","status":"IN_QUEUE","queue_position":0,
             "status_url":"https://queue.fal.run/fal-ai/flux/requests/q1/status",
             "response_url":"https://queue.fal.run/fal-ai/flux/requests/q1",
@@ -146,7 +146,7 @@ const CREATIONS: &[Creation] = &[
     },
     // WIRE §2, bfl: it is asked for on a server of its region.
     Creation {
-        preset: "bfl", base: Some("https://api.bfl.ai/v1/flux-2-pro"), url: "https://api.bfl.ai/v1/flux-2-pro?",
+        preset: "bfl", base: Some("https://api.bfl.ai/v1/flux-2-pro"), url: "https://api.bfl.ai/v1/flux-2-pro",
         headers: NONE,
         answer: (200, NONE, r#"{"id":"b1","polling_url":"https://api.eu1.bfl.ai/v1/get_result?id=b1"}"#),
         jobs: &[("https://api.eu1.bfl.ai/v1/get_result?id=b1", "https://api.eu1.bfl.ai/v1/get_result?id=b1")],

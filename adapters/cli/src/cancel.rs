@@ -86,7 +86,7 @@ async fn ask(
 fn tell(answer: &Answer, exit: &mut ExitStatus, counts: &mut Cancels) -> Cancelled {
     let (status, requested, error) = match answer {
         Ok(cancellation) => (&cancellation.status, cancellation.requested, None),
-        Err(error) => (&error.status, false, Some(error)),
+        Err(error) => (&*error.status, false, Some(error)),
     };
     let outcome = status.outcome;
     counts.jobs += 1;

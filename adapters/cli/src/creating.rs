@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use jobwatch::{JobRef, LookError, SubmitError};
+use jobwatch::{JobRef, SubmitError};
 use jobwatch_reqwest::Client;
 use tokio::time::{Instant, sleep_until};
 
@@ -42,6 +42,8 @@ struct Limit {
 struct Refusal {
     since: Instant,
     pause: Duration,
+    /// Not before then, as the backend told.
+    told: Option<Instant>,
     again_at: Instant,
 }
 
@@ -63,8 +65,8 @@ impl Creates {
         Self { client, body, count, done: 0, under_way: None, over: false, limit: None }
     }
 
-    /// The same with so many jobs unfinished at once at the most. A create that is refused with 429 is no failure then,
-    /// unless nothing else has come for so long.
+    /// The same with so many jobs unfinished at once at the most. A create that is throttled is no failure then, unless
+    /// nothing else has come for so long.
     pub(crate) fn with_limit(self, most: usize, patience: Duration) -> Self {
         Self { limit: Some(Limit { most, made: 1, patience, refusal: None }), ..self }
     }
@@ -128,7 +130,7 @@ impl Creates {
             }
             Err(error) if !self.over && error.created.is_empty() && self.may_pass(&error) => {
                 let limit = self.limit.as_mut().expect("only with a limit a refusal may pass");
-                if limit.refuse() { Created::NoPlace(error.message) } else { Created::TryAgain }
+                if limit.refuse(error.retry_after) { Created::NoPlace(error.message) } else { Created::TryAgain }
             }
             Err(error) => self.fail(error),
         }
@@ -138,7 +140,8 @@ impl Creates {
     pub(crate) fn note_end(&mut self) {
         if let Some(refusal) = self.limit.as_mut().and_then(|limit| limit.refusal.as_mut()) {
             let now = Instant::now();
-            *refusal = Refusal { since: now, pause: FIRST_PAUSE, again_at: now };
+            let again_at = refusal.told.unwrap_or(now);
+            *refusal = Refusal { since: now, pause: FIRST_PAUSE, told: refusal.told, again_at };
         }
     }
 
@@ -156,7 +159,7 @@ impl Creates {
     fn may_pass(&self, error: &SubmitError) -> bool {
         let Some(limit) = &self.limit else { return false };
         let spent = limit.refusal.as_ref().is_some_and(|refusal| refusal.since.elapsed() >= limit.patience);
-        error.error == Some(LookError::Status(429)) && !error.maybe_created && !spent
+        error.throttled && !error.maybe_created && !spent
     }
 
     fn fail(&mut self, error: SubmitError) -> Created {
@@ -171,13 +174,16 @@ impl Creates {
 }
 
 impl Limit {
-    /// The backend has no place. Tells whether that is news.
-    fn refuse(&mut self) -> bool {
+    /// The backend has no place, and may have told when to ask again. Tells whether that is news.
+    fn refuse(&mut self, retry_after: Option<Duration>) -> bool {
         let now = Instant::now();
         let before = self.refusal.take();
         let pause = before.as_ref().map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
         let since = before.as_ref().map_or(now, |before| before.since);
-        self.refusal = Some(Refusal { since, pause, again_at: now + pause });
+        // What the backend tells comes before the end of a job, too, which makes room only as far as we know.
+        let longest = self.patience.max(FIRST_PAUSE);
+        let told = retry_after.map(|told| now + told.clamp(FIRST_PAUSE, longest));
+        self.refusal = Some(Refusal { since, pause, told, again_at: told.unwrap_or(now + pause) });
         before.is_none()
     }
 }

@@ -129,13 +129,22 @@ impl Client {
     pub async fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError> {
         let shared = &self.shared;
         let now = || shared.clock.now();
+        shared.session.backend().check_cancel(job)?;
         let status = self.status(job).await;
+        let (backend, policy) = (shared.session.backend(), Arc::clone(shared.session.policy()));
         let rng = &mut shared.session.rng(shared.entropy());
-        let mut cancel = Cancel::new(shared.session.backend(), Arc::clone(shared.session.policy()), status, now(), rng);
+        let mut cancel = Cancel::new(Arc::clone(&backend), policy, status, now(), rng);
+        if shared.session.can_renew() {
+            cancel = cancel.with_renewal();
+        }
         loop {
             match cancel.poll(now()) {
                 CancelAction::Done(done) => return done,
                 CancelAction::Sleep { until } => shared.sleep(until).await,
+                CancelAction::Renew => {
+                    let renewed = Shared::renew(shared, Arc::clone(&backend)).await;
+                    cancel.renewed(now(), renewed);
+                }
                 CancelAction::Send { id, request, timeout } => {
                     match exchange(shared, request, timeout).instrument(debug_span!("cancel", ?job)).await {
                         Ok(response) => cancel.handle_response(now(), id, &response),

@@ -25,6 +25,7 @@ use crate::exchange::exchange;
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 type Answer = (RequestId, Result<Response<Vec<u8>>, TransportError>);
+type Renewal = Pin<Box<dyn Future<Output = Result<Arc<Backend>, String>> + Send>>;
 
 /// Waits for many jobs, in order of completion; see [`Client::wait_all`](crate::Client::wait_all).
 ///
@@ -45,7 +46,7 @@ pub struct WaitAll {
     /// Made at the first sleep, since it needs a runtime.
     timer: Option<Pin<Box<Sleep>>>,
     /// New credentials under way.
-    renewal: Option<Pin<Box<dyn Future<Output = Result<Arc<Backend>, String>> + Send>>>,
+    renewal: Option<Renewal>,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
     /// Jobs that a tracker sends; `None` without one, or once the last is gone.
@@ -253,7 +254,7 @@ impl WaitAll {
 
     fn take_what_came(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
-            self.feed = Feed::empty();
+            self.feed.stop();
             self.fleet.stop_all(self.now());
             self.exchanges.abort_all();
             self.fleet.forget_requests();

@@ -98,7 +98,8 @@ async fn an_id_that_is_given_twice_is_told_once() {
     let jobs = create(&client, 2).await;
     let twice = [jobs.clone(), jobs.clone()].concat();
     let mut all = client.wait_all(twice.clone());
-    assert_eq!(all.remaining(), 2);
+    // Before they are taken nobody has compared them.
+    assert_eq!(all.remaining(), 4);
     let mut told = drain(&mut all).await;
     told.sort();
     let mut ids = jobs.iter().map(|job| (job.id().to_owned(), Outcome::Succeeded)).collect::<Vec<_>>();
@@ -227,6 +228,17 @@ async fn a_stop_before_the_first_poll_asks_nothing() {
 }
 
 /// Every wait ends in the middle of `Fleet::poll` here, when there is nothing left to do.
+/// More ids than are taken at a time, and none of them taken yet.
+#[tokio::test]
+async fn a_stop_tells_every_job_that_was_given() {
+    let simulator = quick().start().unwrap();
+    let mut all = client(&simulator).wait_all(ids(2_500));
+    all.stopper().stop();
+    let told = drain(&mut all).await;
+    assert_eq!(told.len(), 2_500);
+    assert!(told.iter().all(|(_, outcome)| *outcome == Outcome::Stopped));
+}
+
 #[tokio::test]
 async fn a_server_that_never_answers_cannot_hold_a_wait_beyond_its_deadline() {
     let simulator = Simulator::builder().unresponsive(true).start().unwrap();

@@ -117,13 +117,19 @@ impl Client {
     pub fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError> {
         let shared = &self.shared;
         let now = || shared.clock.now();
+        shared.session.backend().check_cancel(job)?;
         let status = self.status(job);
+        let (backend, policy) = (shared.session.backend(), Arc::clone(shared.session.policy()));
         let rng = &mut shared.session.rng(shared.entropy());
-        let mut cancel = Cancel::new(shared.session.backend(), Arc::clone(shared.session.policy()), status, now(), rng);
+        let mut cancel = Cancel::new(Arc::clone(&backend), policy, status, now(), rng);
+        if shared.session.can_renew() {
+            cancel = cancel.with_renewal();
+        }
         loop {
             match cancel.poll(now()) {
                 CancelAction::Done(done) => return done,
                 CancelAction::Sleep { until } => shared.sleep(until),
+                CancelAction::Renew => cancel.renewed(now(), shared.session.renew(&backend)),
                 CancelAction::Send { id, request, timeout } => {
                     match exchange(&shared.agent, request, timeout, shared.session.max_body()) {
                         Ok(response) => cancel.handle_response(now(), id, &response),

@@ -207,7 +207,7 @@ impl WaitAll {
         let now = self.now();
         match message {
             Message::Stop => {
-                self.feed = Feed::empty();
+                self.feed.stop();
                 self.fleet.stop_all(now);
             }
             Message::Add(job) => {

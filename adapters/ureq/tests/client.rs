@@ -24,6 +24,17 @@ fn bug_ends_that_come_of_polling_are_told() {
     }
 }
 
+/// More ids than are taken at a time, and none of them taken yet.
+#[test]
+fn a_stop_tells_every_job_that_was_given() {
+    let simulator = Simulator::builder().start().unwrap();
+    let client = Client::builder(Dialect::tracker()).base_url(simulator.url()).build().unwrap();
+    let all = client.wait_all((0..2_500).map(|id| JobRef::new(id.to_string()).unwrap()));
+    all.stopper().stop();
+    let told: Vec<_> = all.map(|finished| finished.outcome).collect();
+    assert_eq!(told, [Outcome::Stopped; 2_500]);
+}
+
 #[test]
 fn the_client_can_be_shared_and_its_wait_sent_to_a_thread() {
     fn assert_send<T: Send>() {}

@@ -98,8 +98,9 @@ impl File {
 
 impl CreateSection {
     fn check(self) -> Checked<Create> {
-        if !self.path.starts_with(['/', '?']) || self.path.contains(['{', '}']) {
-            return wrong("create.path", "write a path without placeholders, as in `/jobs`");
+        if !(self.path.is_empty() || self.path.starts_with(['/', '?'])) || self.path.contains(['{', '}']) {
+            let problem = "write a path without placeholders, as in `/jobs`, or nothing for the base URL itself";
+            return wrong("create.path", problem);
         }
         let idempotency_header = self.idempotency_header.map(|name| header("create.idempotency_header", &name));
         let idempotency_header = idempotency_header.transpose()?;
@@ -243,11 +244,15 @@ fn refine(sections: Vec<RefineSection>) -> Checked<Vec<Refine>> {
         if !unfinished && section.ask_again.is_some() {
             return wrong(&key("ask_again"), "an ended job is not asked again: `then` is no unfinished class");
         }
+        let within = duration(&key("for"), section.r#for)?;
+        if within == Some(Duration::ZERO) {
+            return wrong(&key("for"), "this corrects nothing: leave it out for a correction without an end");
+        }
         Ok(Refine {
             when: section.when,
             condition,
             then: section.then,
-            within: duration(&key("for"), section.r#for)?,
+            within,
             ask_again: duration(&key("ask_again"), section.ask_again)?,
         })
     };
@@ -289,8 +294,11 @@ impl ProgressSection {
     }
 }
 
+/// A header, and a pointer with the unit of what is there.
+type HintPlaces = (Option<HintHeader>, Option<(String, HintUnit)>);
+
 impl HintsSection {
-    fn check(self) -> Checked<(Option<HintHeader>, Option<(String, HintUnit)>)> {
+    fn check(self) -> Checked<HintPlaces> {
         if self.unit.is_some() && self.header.is_none() && self.pointer.is_none() {
             return wrong("hints.unit", "a unit of nothing: give `hints.header` or `hints.pointer` beside it");
         }
@@ -393,6 +401,11 @@ impl DefaultsSection {
         // A look that comes sooner may be told what was told before.
         let shortest = usual.min_delay().max(freshness);
         let min = duration("defaults.min_delay", self.min_delay)?.unwrap_or(shortest);
+        if min < freshness {
+            let problem =
+                "a look that comes sooner than `freshness` may be told old news: leave it out, or wait longer";
+            return wrong("defaults.min_delay", problem);
+        }
         policy = policy.with_min_delay(min);
         match (duration("defaults.max_delay", self.max_delay)?, usual.max_delay()) {
             (Some(max), _) => policy = policy.with_max_delay(max),

@@ -52,6 +52,12 @@ pub struct Setup {
 #[derive(Clone)]
 pub struct Provider(Arc<Renew>);
 
+/// Adds a job to a wait that runs, or gives it back; dropped, it adds no more.
+pub type Add = Box<dyn Fn(JobRef) -> Result<(), JobRef> + Send>;
+
+/// Stops a wait.
+pub type Stop = Box<dyn Fn() + Send>;
+
 type Renew = dyn Fn() -> Result<Vec<(String, String)>, String> + Send + Sync;
 
 /// A client of the driver under test: the face that all drivers have in common, with `async` blocked on.
@@ -72,7 +78,6 @@ pub trait Client: Debug {
     ///
     /// # Errors
     /// As the driver says.
-    #[allow(clippy::result_large_err)] // as the drivers have it
     fn cancel(&self, job: &JobRef) -> Result<Cancellation, CancelError>;
 
     /// Fetches what is at an address that was told as a result.
@@ -92,6 +97,19 @@ pub trait Client: Debug {
 
     /// Waits for many jobs, tells each end at once, and drops the wait when it is told not to go on.
     fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished>;
+
+    /// Waits for the jobs of an iterator, hands over what stops the wait before it begins, tells each end at once, and
+    /// drops the wait when it is told not to go on.
+    fn wait_all_from(
+        &self,
+        jobs: Box<dyn Iterator<Item = JobRef> + Send>,
+        begin: &mut dyn FnMut(Stop),
+        go_on: &mut dyn FnMut(&Finished) -> bool,
+    ) -> Vec<Finished>;
+
+    /// Waits for the jobs that are added by what is handed over before the wait begins, tells each end at once, and drops
+    /// the wait when it is told not to go on.
+    fn track(&self, begin: &mut dyn FnMut(Add), go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished>;
 
     /// Waits for many jobs, to the last, and tells all news of them.
     fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent>;

@@ -46,11 +46,6 @@ pub(crate) fn preset(name: &str) -> Dialect {
     Dialect::preset(name).expect("the story's preset is there")
 }
 
-/// What is asked for by a dialect that creates at a base URL with this path.
-pub(crate) fn at_base(path: &str) -> String {
-    format!("{path}?")
-}
-
 /// Gaps of 10 to 50 ms, and patience enough for any machine.
 pub(crate) fn hurried() -> PolicyBuilder {
     Policy::builder()

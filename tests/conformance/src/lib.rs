@@ -33,7 +33,7 @@ mod server;
 pub mod stories;
 
 pub use answer::Answer;
-pub use driver::{Client, Driver, HANG_GUARD, Provider, Setup, tell};
+pub use driver::{Add, Client, Driver, HANG_GUARD, Provider, Setup, Stop, tell};
 pub use server::{Log, Request, Server};
 
 /// The README's code, compiled.

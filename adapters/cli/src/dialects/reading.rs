@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use http::header::LOCATION;
-use jobwatch::{Dialect, HintSource, LookError, Observation, Outcome, Policy, Reading, Rule, Timestamp};
+use jobwatch::{Address, Dialect, HintSource, LookError, Observation, Outcome, Policy, Reading, Rule, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -71,9 +71,9 @@ impl Explained {
             queue_position: reading.queue_position,
             message: reading.message.clone(),
             result: reading.result.clone(),
-            result_at: reading.result_at.as_deref().map(without_query),
-            moved_to: reading.moved_to.as_deref().map(without_query),
-            cancel_at: reading.cancel_at.as_deref().map(without_query),
+            result_at: reading.result_at.as_ref().map(without_secrets),
+            moved_to: reading.moved_to.as_ref().map(without_secrets),
+            cancel_at: reading.cancel_at.as_ref().map(without_secrets),
             created_at: reading.created_at.map(instant),
             started_at: reading.started_at.map(instant),
             ended_at: reading.ended_at.map(instant),
@@ -185,7 +185,7 @@ fn redirect(recorded: &Recorded, reading: &Reading) -> Option<String> {
     let status = recorded.response.status();
     let location = recorded.response.headers().get(LOCATION)?;
     let followed = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && reading.rule == Rule::Status;
-    let to = without_query(&String::from_utf8_lossy(location.as_bytes()));
+    let to = without_secrets(&Address::new(String::from_utf8_lossy(location.as_bytes())));
     followed.then(|| format!("follows the redirect to {to}, if that is at the backend's own origin or an allowed one"))
 }
 
@@ -237,9 +237,9 @@ fn next(policy: &Policy, reading: &Reading) -> String {
 }
 
 /// A presigned address is a secret; only as a result it is told whole.
-fn without_query(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    if end < url.len() { format!("{}?…", &url[..end]) } else { url.to_owned() }
+fn without_secrets(address: &Address) -> String {
+    let cut = if address.contains(['?', '#']) { "?…" } else { "" };
+    format!("{}{cut}", address.without_secrets())
 }
 
 fn instant(at: Timestamp) -> String {

@@ -8,19 +8,8 @@ use serde_json::{Value, json as object};
 use crate::backend::simulator;
 use crate::program::{Program, jobwatch, text};
 
-/// The address at which a simulator's jobs are created.
-fn base_url(simulator: &Simulator, api: Api) -> String {
-    let path = match api {
-        Api::Rfc9110 => "/jobs",
-        Api::Azure => "/operations",
-        _ => "",
-    };
-    format!("{}{path}", simulator.url())
-}
-
 fn program(command: &str, simulator: &Simulator, api: Api) -> Program {
-    let url = base_url(simulator, api);
-    let program = jobwatch(&[command, "--api", api.name(), "--base-url", &url]);
+    let program = jobwatch(&[command, "--api", api.name(), "--base-url", &simulator.url()]);
     if command == "wait" { program.args(&["--min-delay", "20ms", "--max-delay", "200ms"]) } else { program }
 }
 

@@ -1,10 +1,11 @@
 //! `jobwatch submit --wait`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use jobwatch_simulator::{Ledger, Simulator};
 
-use crate::backend::{Answer, Backend, code, created, json, simulator, state};
+use crate::backend::{Answer, Backend, code, created, json, simulator, state, with_header};
 use crate::program::{Program, sorted, text, tracker};
 use crate::wait::{is_job_object, is_summary};
 
@@ -121,6 +122,26 @@ fn a_backend_without_a_place_is_tried_again_though_no_job_ends() {
         _ => state("completed"),
     });
     submit(&backend.url(), &["--max-active", "1"]).run().exits_with(0);
+}
+
+#[test]
+fn a_throttled_create_waits_as_long_as_it_is_told() {
+    let backend = Backend::start(|asked| match (asked.method.as_str(), asked.earlier) {
+        ("POST", 0) => with_header(429, "retry-after: 2"),
+        ("POST", _) => created("j"),
+        _ => state("completed"),
+    });
+    let begun = Instant::now();
+    submit(&backend.url(), &["--max-active", "1"]).run().exits_with(0);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+/// The same status, and nothing that passes: no further create is sent.
+#[test]
+fn a_refusal_for_good_is_not_tried_again() {
+    let backend = Backend::start(|_| with_header(429, "x-should-retry: false"));
+    submit(&backend.url(), &["--max-active", "1"]).run().exits_with(4).complains(&["no job was created", "429"]);
+    assert_eq!(backend.asked().len(), 1);
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(super) struct Azure;
 
 impl Wire for Azure {
     fn route<'r>(&self, asked: &Asked<'r>) -> Route<'r> {
-        if asked.path == "/operations" {
+        // At the base itself, too, where the preset creates.
+        if matches!(asked.path, "/" | "/operations") {
             return allowed(asked.method, "POST", Route::Create);
         }
         let Some(id) = segment(asked.path, "/operations/") else {

@@ -14,7 +14,8 @@ pub(super) struct Rfc9110;
 
 impl Wire for Rfc9110 {
     fn route<'r>(&self, asked: &Asked<'r>) -> Route<'r> {
-        if asked.path == "/jobs" {
+        // At the base itself, too, where the preset creates.
+        if matches!(asked.path, "/" | "/jobs") {
             return allowed(asked.method, "POST", Route::Create);
         }
         if let Some(id) = segment(asked.path, "/jobs/") {

@@ -41,6 +41,17 @@ fn a_create_answers_with_a_location_and_a_hint() {
     assert_eq!(asked.throttled_until_ns, Some(asked.at_ns + 1_000_000_000));
 }
 
+/// As at `/jobs`: the preset creates at the base URL itself.
+#[test]
+fn the_base_itself_creates_too() {
+    for api in [Api::Rfc9110, Api::Azure] {
+        let simulator = never_ending().api(api).start().unwrap();
+        let mut client = Client::new(&simulator);
+        assert_eq!(client.ask_with("POST", "/", &[], "{}").status, 202, "{api}");
+        assert_eq!(simulator.ledger().jobs.len(), 1, "{api}");
+    }
+}
+
 #[test]
 fn hints_are_scaled_and_their_breach_shows() {
     let simulator = never_ending().speed(0.001).api(Api::Rfc9110).start().unwrap();

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bodies;
+mod bulk;
 mod cancelling;
 mod connections;
 mod created;
@@ -22,6 +23,7 @@ mod refusals;
 mod results;
 mod results_missing;
 mod secrets;
+mod tracking;
 mod trust;
 
 /// Takes the table of stories and makes it this module's face and the macro for drivers; a story that is not in the
@@ -92,14 +94,12 @@ stories! { $
         created_abroad_by_a_header, created_abroad_by_the_body, created_abroad_by_its_id, created_abroad_with_an_id,
         result_abroad_is_its_address, cancelled_abroad, stored_abroad, spellings_of_an_origin, origin_allowed_by_the_caller,
         origin_allowed_by_the_dialect, https_never_becomes_http, addresses_with_a_password,
-        #[ignore = "the error of a redirect tells the password in its address"]
         errors_hide_passwords;
     ids:
         ids_that_are_paths, ids_in_a_query, ids_that_are_paths_in_a_query, impossible_ids;
     created:
         preset_azure, preset_azure_without_a_state, created_with_id_and_address, created_without_its_address,
         create_has_fields_and_headers, create_in_progress, create_refused_by_the_envelope, created_in_a_fan, create_answered_too_large,
-        #[ignore = "the base URL loses its slash and gets an empty query"]
         create_at_the_base_url;
     results:
         result_in_the_answer, result_is_followed, status_follows_the_result, only_successes_are_followed,
@@ -110,29 +110,23 @@ stories! { $
         result_too_large, result_that_is_no_json, result_redirected, result_outlasts_the_wait, result_after_a_restart, result_of_a_known_end;
     downloads:
         download_carries_no_header, download_follows_redirects_abroad,
-        #[ignore = "the base URL counts as visited before anything was sent"]
         download_of_the_base_address,
         download_stops_at_loops, download_is_exact, download_that_breaks_off, download_of_nothing,
         download_from_nowhere, download_that_hangs, download_into_a_full_disk, download_from_https_to_http;
     cancelling:
         cancel_by_its_path, cancel_by_its_address,
-        #[ignore = "a cancel address is resolved against the base URL, not where it was told"]
         cancel_by_a_relative_address,
         cancel_what_has_ended, cancel_after_a_failed_look, cancel_what_has_gone_since, cancel_refused,
         cancel_is_repeated, cancel_that_hangs, cancel_follows_no_redirect, cancel_refused_by_the_envelope,
-        #[ignore = "a look is sent before the dialect is asked whether it can cancel"]
         cancel_without_a_way,
         nothing_else_cancels;
     credentials:
         renewed_once_for_all, late_refusal_of_the_old_key, renewed_again_and_again, new_key_is_refused, source_fails,
-        #[ignore = "a refusal that comes after a failed renewal asks for another"]
         source_fails_once,
         source_gives_nonsense,
-        #[ignore = "in ureq a source that panics leaves the wait hanging until its deadline"]
         source_panics,
         stop_during_a_renewal, refused_without_a_source, status_renews, create_renews, create_without_a_new_key,
         cancel_renews_at_its_look,
-        #[ignore = "a cancellation that is refused with 401 does not renew"]
         cancel_renews,
         renewed_on_the_way;
     envelopes:
@@ -141,11 +135,15 @@ stories! { $
     heygen:
         heygen_v3_succeeds, heygen_v3_fails, heygen_v3_loses, heygen_v3_throttles, heygen_v3_cancels,
         heygen_v3_behind_a_gateway, heygen_v3_asks_for_many_at_once, heygen_v3_renews_for_many_at_once,
-        #[ignore = "a job that is asked for alone by a dialect with bulk requests is counted twice"]
         heygen_v3_counts_each_request_once;
+    bulk:
+        lists_in_any_order, lists_that_do_not_exist, lists_that_are_refused, statuses_by_lists;
+    tracking:
+        jobs_added_while_it_runs, nobody_adds_a_job, jobs_added_too_late_come_back, tracked_jobs_are_jobs_like_others,
+        ends_are_told_while_jobs_are_fed, ends_are_told_of_jobs_without_end, fed_twice_is_told_once,
+        stop_while_jobs_are_fed;
     presigned:
         signature_is_in_the_result_alone, signature_is_in_no_error,
-        #[ignore = "Debug of Finished, Status and CancelError tells the cancel address"]
         signature_of_a_cancellation,
         signature_of_a_download, keys_are_in_no_log;
 }

@@ -3,7 +3,7 @@
 use jobwatch::{Dialect, Outcome};
 use serde_json::{Value, json};
 
-use crate::kiln::{KEY, at_base, build, dialect_with, fired, firing, hurried, millis, preset};
+use crate::kiln::{KEY, build, dialect_with, fired, firing, hurried, millis, preset};
 use crate::{Answer, Driver, Server, Setup};
 
 /// The kiln, where each is told where its result is.
@@ -105,7 +105,7 @@ pub fn preset_fal(driver: &dyn Driver) {
     let server = Server::start();
     let at = |path: &str| format!("{}/requests/7{path}", server.url());
     let created = json!({"request_id": "7", "status_url": at("/status"), "response_url": at("")});
-    server.on(at_base("/fal-ai/flux"), [Answer::json(200, created.to_string())]);
+    server.on("/fal-ai/flux", [Answer::json(200, created.to_string())]);
     let queued = Answer::json(200, r#"{"status":"IN_QUEUE","queue_position":3}"#);
     let working = Answer::json(200, r#"{"status":"IN_PROGRESS"}"#);
     let completed = json!({"status": "COMPLETED", "response_url": at("")}).to_string();
@@ -137,7 +137,7 @@ pub fn preset_rfc9110(driver: &dyn Driver) {
     ];
     for (location, answer, result) in rows {
         let server = Server::start();
-        server.on(at_base("/"), [Answer::status(202).header("location", "/work/7")]);
+        server.on("/", [Answer::status(202).header("location", "/work/7")]);
         let working = Answer::status(202).header("retry-after-ms", "20");
         server.on("/work/7", [working, Answer::status(303).header("location", location)]);
         for target in ["/vases/1?row=2", "/vases/1", "/work/1"] {

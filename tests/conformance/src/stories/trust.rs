@@ -3,7 +3,7 @@
 use jobwatch::{Dialect, JobSnapshot, LookError, Outcome};
 use serde_json::{Value, json};
 
-use crate::kiln::{KEY, at_base, dialect_with, fired, firing, firings, heating, preset};
+use crate::kiln::{KEY, dialect_with, fired, firing, firings, heating, preset};
 use crate::server::Refusing;
 use crate::{Answer, Client, Driver, Server, Setup};
 
@@ -40,7 +40,7 @@ pub fn created_abroad_by_a_header(driver: &dyn Driver) {
     for name in ["operation-location", "azure-asyncoperation", "location"] {
         let server = Server::start();
         let address = format!("{}/operations/7?sig=s3cret", other.url());
-        server.on(at_base("/"), [Answer::status(202).header(name, address)]);
+        server.on("/", [Answer::status(202).header(name, address)]);
         is_not_asked_for(&*driver.client(Setup::of(&server).dialect(preset("azure"))));
         assert_eq!(server.requests().len(), 1);
     }
@@ -51,7 +51,7 @@ pub fn created_abroad_by_a_header(driver: &dyn Driver) {
 pub fn created_abroad_by_the_body(driver: &dyn Driver) {
     let (server, other) = (Server::start(), Server::start());
     let address = format!("{}/requests/7/status?sig=s3cret", other.url());
-    server.on(at_base("/"), [Answer::json(200, json!({"status_url": address}).to_string())]);
+    server.on("/", [Answer::json(200, json!({"status_url": address}).to_string())]);
     is_not_asked_for(&*driver.client(Setup::of(&server).dialect(preset("fal"))));
     assert_eq!(server.requests().len(), 1);
     is_untouched(&other);

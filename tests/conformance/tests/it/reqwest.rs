@@ -8,7 +8,8 @@ use std::time::Duration;
 use jobwatch::{
     CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
 };
-use jobwatch_conformance::{Client, Driver, Setup, conformance};
+use jobwatch_conformance::{Add, Client, Driver, Setup, Stop, conformance};
+use jobwatch_reqwest::WaitAll;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -43,6 +44,22 @@ impl Driver for Reqwest {
         let client = builder.build().expect("the story's setup is sound");
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
         Box::new(ReqwestClient { client, runtime })
+    }
+}
+
+impl ReqwestClient {
+    fn tell_while(&self, mut all: WaitAll, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
+        self.runtime.block_on(async {
+            let mut told = Vec::new();
+            while let Some(finished) = all.next().await {
+                let goes_on = go_on(&finished);
+                told.push(finished);
+                if !goes_on {
+                    break;
+                }
+            }
+            told
+        })
     }
 }
 
@@ -94,18 +111,25 @@ impl Client for ReqwestClient {
     }
 
     fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
-        self.runtime.block_on(async {
-            let mut all = self.client.wait_all(jobs);
-            let mut told = Vec::new();
-            while let Some(finished) = all.next().await {
-                let goes_on = go_on(&finished);
-                told.push(finished);
-                if !goes_on {
-                    break;
-                }
-            }
-            told
-        })
+        self.tell_while(self.client.wait_all(jobs), go_on)
+    }
+
+    fn wait_all_from(
+        &self,
+        jobs: Box<dyn Iterator<Item = JobRef> + Send>,
+        begin: &mut dyn FnMut(Stop),
+        go_on: &mut dyn FnMut(&Finished) -> bool,
+    ) -> Vec<Finished> {
+        let all = self.client.wait_all(jobs);
+        let stopper = all.stopper();
+        begin(Box::new(move || stopper.stop()));
+        self.tell_while(all, go_on)
+    }
+
+    fn track(&self, begin: &mut dyn FnMut(Add), go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
+        let (tracker, all) = self.client.track();
+        begin(Box::new(move |job| tracker.add(job)));
+        self.tell_while(all, go_on)
     }
 
     fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use jobwatch::{
     CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
 };
-use jobwatch_conformance::{Client, Driver, Setup, conformance};
+use jobwatch_conformance::{Add, Client, Driver, Setup, Stop, conformance};
+use jobwatch_ureq::WaitAll;
 use serde_json::Value;
 
 conformance!(Ureq);
@@ -83,15 +84,25 @@ impl Client for UreqClient {
     }
 
     fn wait_all_while(&self, jobs: Vec<JobRef>, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
-        let mut told = Vec::new();
-        for finished in self.0.wait_all(jobs) {
-            let goes_on = go_on(&finished);
-            told.push(finished);
-            if !goes_on {
-                break;
-            }
-        }
-        told
+        tell_while(self.0.wait_all(jobs), go_on)
+    }
+
+    fn wait_all_from(
+        &self,
+        jobs: Box<dyn Iterator<Item = JobRef> + Send>,
+        begin: &mut dyn FnMut(Stop),
+        go_on: &mut dyn FnMut(&Finished) -> bool,
+    ) -> Vec<Finished> {
+        let all = self.0.wait_all(jobs);
+        let stopper = all.stopper();
+        begin(Box::new(move || stopper.stop()));
+        tell_while(all, go_on)
+    }
+
+    fn track(&self, begin: &mut dyn FnMut(Add), go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
+        let (tracker, all) = self.0.track();
+        begin(Box::new(move |job| tracker.add(job)));
+        tell_while(all, go_on)
     }
 
     fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent> {
@@ -112,4 +123,16 @@ impl Client for UreqClient {
     fn metrics(&self) -> Stats {
         self.0.metrics()
     }
+}
+
+fn tell_while(all: WaitAll, go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished> {
+    let mut told = Vec::new();
+    for finished in all {
+        let goes_on = go_on(&finished);
+        told.push(finished);
+        if !goes_on {
+            break;
+        }
+    }
+    told
 }

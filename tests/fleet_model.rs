@@ -1,0 +1,81 @@
+//! Any history of a fleet, beside a plain model: a list of jobs without packing, heaps or lines.
+#![cfg(feature = "http")]
+#![allow(clippy::unwrap_used)] // in shared functions too
+
+mod fleet_support;
+mod http_support;
+
+#[path = "fleet_model/histories.rs"]
+mod histories;
+#[path = "fleet_model/model.rs"]
+mod model;
+#[path = "fleet_model/twins.rs"]
+mod twins;
+
+use fleet_support::World;
+use http_support::{Reply, START, every_second, kiln, millis, response};
+use jobwatch::{FleetEvent, Outcome};
+
+/// Undrained changes are kept in order as long as they are few; of very many at least the last of each job.
+#[test]
+fn regression_news_that_nobody_drains_take_no_memory() {
+    let mut world = World::new(kiln(), every_second());
+    let handles = world.insert(3);
+    let mut flips = 0;
+    for _ in 0..3_000 {
+        let action = world.fleet.poll(world.clock);
+        if let jobwatch::FleetAction::Sleep { until } = action {
+            world.clock = until;
+        } else if let jobwatch::FleetAction::Send { id, .. } = action {
+            flips += 1;
+            let word = format!(r#"{{"state":"phase {flips}"}}"#);
+            world.fleet.handle_response(world.clock, id, &response(200, &[], word));
+        }
+    }
+    assert!(flips > 1_000);
+    let mut news = Vec::new();
+    while let Some(event) = world.fleet.next_event() {
+        news.push(event);
+    }
+    assert!(news.len() <= 4 * 3 + 64 + 2, "{}", news.len());
+    for handle in handles {
+        let last = news.iter().rev().find_map(|event| match event {
+            FleetEvent::Changed { handle: of, state } if *of == handle => Some(state.as_str()),
+            _ => None,
+        });
+        assert_eq!(last, world.fleet.progress(handle).unwrap().state);
+    }
+}
+
+/// Taken out without a word: what it has been through before is nobody's news.
+#[test]
+fn regression_a_removed_job_is_not_heard_of_again() {
+    let mut world = World::new(kiln(), every_second());
+    let handles = world.insert(2);
+    let jobwatch::FleetAction::Send { id, .. } = world.fleet.poll(START) else { panic!() };
+    world.fleet.handle_response(START, id, &response(200, &[], r#"{"state":"queued"}"#));
+    world.fleet.remove(handles[0]).unwrap();
+    assert!(world.fleet.next_event().is_none());
+}
+
+/// Snapshots do not tell the class; whoever takes them up does.
+#[test]
+fn regression_a_job_is_resumed_in_its_class() {
+    let mut world = World::new(kiln(), every_second());
+    let patient = every_second().with_min_delay(http_support::secs(30)).build().unwrap();
+    let class = world.fleet.add_class(patient.into());
+    let handle = world.fleet.insert_in(class, http_support::job("slow"), START);
+    let queued = || Reply::Answer(millis(100), response(200, &[], r#"{"state":"queued"}"#));
+    world.run_until(http_support::at(millis(500)), &mut |_| queued());
+    let snapshot = world.fleet.remove(handle).unwrap();
+    world.fleet.resume_in(class, snapshot, world.clock).unwrap();
+    world.run(&mut |sent| {
+        assert!(sent.time() < millis(1) || sent.time() >= millis(30_100));
+        if sent.time() > millis(1) {
+            Reply::Answer(millis(1), response(200, &[], r#"{"state":"fired"}"#))
+        } else {
+            queued()
+        }
+    });
+    assert_eq!(world.ended(Outcome::Succeeded), 1);
+}
