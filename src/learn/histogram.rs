@@ -24,6 +24,7 @@ const PRIOR_TO: u64 = 1 << 27;
 const ITERATIONS: u32 = 4;
 
 /// No history remembers more.
+#[cfg(feature = "serde")]
 const MOST_JOBS: f64 = 1e6;
 
 /// A job ended between these durations, in units, and counts for so much.
@@ -92,12 +93,14 @@ impl Histogram {
     }
 
     /// The buckets that are not empty, and their jobs.
+    #[cfg(feature = "serde")]
     pub(super) fn sparse(&self) -> Vec<(u16, f64)> {
         let filled = (0..).zip(&self.masses).filter(|(_, mass)| **mass > 1e-9);
         filled.map(|(bucket, mass)| (bucket, *mass)).collect()
     }
 
     /// The same from what [`sparse`](Self::sparse) told; `None` where no jobs can have taught that.
+    #[cfg(feature = "serde")]
     pub(super) fn from_sparse(sparse: &[(u16, f64)]) -> Option<Self> {
         let mut histogram = Self::new();
         for (bucket, mass) in sparse {

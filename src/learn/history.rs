@@ -1,6 +1,7 @@
 //! A history: what the jobs that were waited for have taught about how long such jobs take.
 
 use alloc::collections::VecDeque;
+#[cfg(feature = "serde")]
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;

@@ -191,8 +191,8 @@ impl Program {
             value[place] = self.cost(place, gap, cost, &value);
             chosen[place] = (gap / UNIT + 0.5) as u32;
             let next = self.point(self.ages[place] + gap, place);
-            requests[place] = self.ahead(place, next, self.seen[place], &requests);
-            found[place] = self.ahead(place, next, gap * self.seen[place], &found);
+            requests[place] = Self::ahead(place, next, self.seen[place], &requests);
+            found[place] = Self::ahead(place, next, gap * self.seen[place], &found);
         }
         let alive = self.seen[0].max(f64::MIN_POSITIVE);
         let delay = (found[0] - self.mean_duration()) / alive;
@@ -234,12 +234,12 @@ impl Program {
         let lived = self.integral[next.place] + inside * (self.survival[next.place] + slope * next.part / 2.0)
             - self.integral[place];
         let delay = (gap * self.survival[place] - lived).max(0.0);
-        self.ahead(place, next, cost * self.survival[place] + delay, value)
+        Self::ahead(place, next, cost * self.survival[place] + delay, value)
     }
 
     /// What is to come from a point on, after `now` here. Where the point lies within the step that begins here, the same
     /// gap is made again and again until the step is over.
-    fn ahead(&self, place: usize, next: Point, now: f64, values: &[f64]) -> f64 {
+    fn ahead(place: usize, next: Point, now: f64, values: &[f64]) -> f64 {
         let after = values[(next.place + 1).min(PLAN_LENGTH - 1)];
         if next.place == place {
             return now / next.part.max(f64::EPSILON) + after;

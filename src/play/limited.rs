@@ -10,7 +10,7 @@ use rand_core::Rng;
 use super::peers::uniform;
 use super::{Played, Rule};
 use crate::learn::Lesson;
-use crate::learn::budget::{Budget, PERIOD};
+use crate::learn::budget::{PERIOD, budget};
 use crate::time::nanos;
 
 /// How many jobs arrive, and how many requests may be sent.
@@ -47,7 +47,7 @@ pub fn play_limited<R: Rule>(rule: &mut R, durations: &[Duration], limit: Limit,
     let mut events = BinaryHeap::from([Reverse((0_u64, Event::Arrives))]);
     let mut line: VecDeque<usize> = VecDeque::new();
     let (service, mut served_until, mut arrived) = ((1e9 / limit.rate) as u64, 0_u64, 0);
-    let (mut budget, mut budget_at) = (Budget::new(), 0);
+    let mut budget_at = 0;
     loop {
         let next = events.peek().map(|Reverse((at, _))| *at);
         // A request in line goes as soon as the limit lets it, unless something happens before.
@@ -63,7 +63,7 @@ pub fn play_limited<R: Rule>(rule: &mut R, durations: &[Duration], limit: Limit,
             let duration = durations[waiting.number];
             played.looks[waiting.number] = waiting.looks;
             if age >= duration {
-                played.delays[waiting.number] = Some(nanos(age - duration));
+                played.delays[waiting.number] = Some(nanos(age.saturating_sub(duration)));
                 rule.ended(&waiting.job, &Lesson::ended(waiting.before, age).beside(jobs.len() - free.len()));
                 free.push(slot);
             } else if let Some(gap) = rule.next(&mut waiting.job, age, waiting.looks, rng) {
@@ -77,7 +77,7 @@ pub fn play_limited<R: Rule>(rule: &mut R, durations: &[Duration], limit: Limit,
         }
         let Some(Reverse((now, event))) = events.pop() else { return played };
         if now >= budget_at {
-            rule.budget(budget.set(limit.rate, limit.arrivals, line.len() as f64 / limit.rate));
+            rule.budget(budget(limit.rate, limit.arrivals, line.len() as f64 / limit.rate));
             budget_at = now + (PERIOD * 1e9) as u64;
         }
         match event {

@@ -130,7 +130,7 @@ pub fn play<R: Rule>(rule: &mut R, durations: &[Duration], rng: &mut dyn Rng) ->
         let delay = loop {
             if age >= *duration {
                 rule.ended(&job, &Lesson::ended(before, age));
-                break Some(age - *duration);
+                break Some(age.saturating_sub(*duration));
             }
             before = age;
             match rule.next(&mut job, age, looks, rng).filter(|_| looks < MOST_LOOKS) {

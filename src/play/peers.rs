@@ -22,7 +22,7 @@ pub enum Peer {
     GoogleLro,
     /// Azure's: looks at once, then every 30.
     AzureLro,
-    /// OpenAI's SDKs: every 1.
+    /// The `OpenAI` SDKs: every 1.
     OpenAiSdk,
     /// Kubernetes' wait helpers: every 1.
     K8s,

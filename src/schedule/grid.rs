@@ -18,7 +18,7 @@ pub(crate) const fn index(units: u64, bits: u32) -> usize {
     if units < 1 << bits {
         return units as usize;
     }
-    let doubling = 63 - units.leading_zeros() - bits;
+    let doubling = units.ilog2() - bits;
     ((doubling as usize) << bits) + (units >> doubling) as usize
 }
 

@@ -63,14 +63,12 @@ impl Schedule for PlanView<'_> {
         }
         let (min, max) = policy.delay_bounds();
         let gap = gap.clamp(min, max);
-        match policy.set.jitter {
-            Some(jitter) => jitter.range(gap, at.previous_gap.map(nanos), min, max),
-            None => {
-                let spread = (gap / SPREAD).min(MOST_SPREAD);
-                let lo = gap.saturating_sub(spread / 2);
-                GapRange::from_nanos(lo, lo.saturating_add(spread))
-            }
+        if let Some(jitter) = policy.set.jitter {
+            return jitter.range(gap, at.previous_gap.map(nanos), min, max);
         }
+        let spread = (gap / SPREAD).min(MOST_SPREAD);
+        let lo = gap.saturating_sub(spread / 2);
+        GapRange::from_nanos(lo, lo.saturating_add(spread))
     }
 
     fn hint_rule(&self) -> HintRule {
