@@ -24,6 +24,39 @@
 //! # }
 //! ```
 //!
+//! # A video in three languages
+//!
+//! One create makes three jobs, and one look asks for all of them; `examples/translate_video.rs` is the whole program.
+//!
+//! ```
+//! use jobwatch_reqwest::{Client, Dialect};
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let simulator = jobwatch_simulator::Simulator::builder().api(jobwatch_simulator::Api::HeygenV3)
+//! #     .durations("constant:60".parse()?).speed(100.0).fail_rate(0.0).start()?;
+//! # let policy = jobwatch_reqwest::Policy::builder().with_min_delay(std::time::Duration::from_millis(20))
+//! #     .with_max_delay(std::time::Duration::from_millis(200)).build()?;
+//! let client = Client::builder(Dialect::heygen_v3()).header("x-api-key", "secret");
+//! # let client = client.base_url(simulator.url()).policy(policy);
+//! let client = client.build()?;
+//! let jobs = client.create(&json!({
+//!     "video": { "type": "url", "url": "https://example.com/video.mp4" },
+//!     "output_languages": ["Spanish (Spain)", "French", "German"],
+//! })).await?;
+//! assert_eq!(jobs.len(), 3);
+//!
+//! let mut all = client.wait_all(jobs);
+//! while let Some(done) = all.next().await {
+//!     let url = done.result.expect("each has one");
+//!     println!("{}: {url}", done.job);
+//! #   assert!(url.as_str().unwrap().contains("/files/"));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! One client and one pool of connections serve all requests. Every decision is made by the core's
 //! [`Fleet`](jobwatch::Fleet); this crate sends, sleeps and returns.
 //!

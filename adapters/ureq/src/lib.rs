@@ -21,6 +21,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A video in three languages
+//!
+//! One create makes three jobs, and one look asks for all of them; `examples/translate_video.rs` is the whole program.
+//!
+//! ```
+//! use jobwatch_ureq::{Client, Dialect};
+//! use serde_json::json;
+//!
+//! # let simulator = jobwatch_simulator::Simulator::builder().api(jobwatch_simulator::Api::HeygenV3)
+//! #     .durations("constant:60".parse()?).speed(100.0).fail_rate(0.0).start()?;
+//! # let policy = jobwatch_ureq::Policy::builder().with_min_delay(std::time::Duration::from_millis(20))
+//! #     .with_max_delay(std::time::Duration::from_millis(200)).build()?;
+//! let client = Client::builder(Dialect::heygen_v3()).header("x-api-key", "secret");
+//! # let client = client.base_url(simulator.url()).policy(policy);
+//! let client = client.build()?;
+//! let jobs = client.create(&json!({
+//!     "video": { "type": "url", "url": "https://example.com/video.mp4" },
+//!     "output_languages": ["Spanish (Spain)", "French", "German"],
+//! }))?;
+//! assert_eq!(jobs.len(), 3);
+//!
+//! for done in client.wait_all(jobs) {
+//!     let url = done.result.expect("each has one");
+//!     println!("{}: {url}", done.job);
+//! #   assert!(url.as_str().unwrap().contains("/files/"));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! One agent and one pool of connections serve all requests of a client. Every decision is made by the core's
 //! [`Fleet`](jobwatch::Fleet); this crate sends, sleeps and returns.
 //!
