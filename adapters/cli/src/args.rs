@@ -108,7 +108,7 @@ pub(crate) struct BackendArgs {
     /// the credentials
     #[arg(long, value_name = "COMMAND")]
     pub(crate) header_command: Option<String>,
-    /// The most looks a second, and the most creates; twice as many at once after a pause [default: 50/s]
+    /// The most looks a second, and the most creates; after a pause, twice as many at once [default: 50/s, burst 100]
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]
     pub(crate) rate: Option<Rate>,
     /// The largest answer that is accepted, in bytes [default: the dialect's, usually 16777216]
@@ -218,7 +218,8 @@ pub(crate) struct WaitArgs {
     /// Say nothing on standard error but what went wrong
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Ids or poll URLs of jobs; - reads them from standard input, one a line
+    /// Ids or poll URLs of jobs; - reads them from standard input, one a line, and waits for each as soon as its line
+    /// comes
     #[arg(value_name = "ID|URL", required = true)]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::args::{CancelArgs, PolicyArgs};
 use crate::failure::{ExitStatus, Failure, is_refusal};
+use crate::ids;
 use crate::interrupt::Interrupt;
 use crate::report::{Cancelled, Cancels, Report};
-use crate::target::{self, Target};
+use crate::target::Target;
 use crate::view::note;
 use crate::wait::{built, tell_of_credentials};
 
@@ -28,7 +29,7 @@ pub(crate) async fn cancel(args: &CancelArgs) -> Result<u8, Failure> {
     }
     let policy = PolicyArgs::with_timeouts(args.timeout, args.attempt_timeout);
     let policy = policy.apply(target.dialect.policy()).map_err(Failure::usage)?;
-    let mut jobs = target::jobs(&args.ids)?;
+    let mut jobs = ids::all(&args.ids)?;
     let mut named = HashSet::new();
     jobs.retain(|job| named.insert(job.id().to_owned()));
     let mut report = Report::new(io::stdout(), args.json);

@@ -35,12 +35,13 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// The exit status of several ends: the first of 5, 3, 4, 1, 0 that fits any of them.
+/// The exit status of several ends: the first of 5, 3, 2, 4, 1, 0 that fits any of them. A line of standard input that
+/// is no id comes to 2: whoever wrote it has to mend it, whatever becomes of the jobs before it.
 #[derive(Debug, Default)]
 pub(crate) struct ExitStatus(u8);
 
 /// From the mildest to the gravest.
-const RANKS: [u8; 5] = [0, 1, 4, 3, 5];
+const RANKS: [u8; 6] = [0, 1, 4, 2, 3, 5];
 
 impl ExitStatus {
     pub(crate) fn note(&mut self, finished: &Finished) {

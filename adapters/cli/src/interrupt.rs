@@ -18,8 +18,8 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// From now on the first signal is told, and a second one ends the program at once. Until then, and so while ids are
-    /// read from a terminal, one is enough.
+    /// From now on the first signal is told, and a second one ends the program at once. Until then one is
+    /// enough.
     pub(crate) fn watch() -> Result<Self, Failure> {
         Self::watch_and(|| ()).map_err(Failure::local)
     }

@@ -9,6 +9,7 @@ mod dialects;
 mod failure;
 mod go_on;
 mod header_command;
+mod ids;
 mod interrupt;
 mod log;
 mod report;

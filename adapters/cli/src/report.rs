@@ -153,8 +153,8 @@ impl Summary {
         Self { mean_detection_delay_s, wall_s: self.wall_s * speed, ..self }
     }
 
-    /// One line for people.
-    pub(crate) fn sentence(&self) -> String {
+    /// How many ended how.
+    pub(crate) fn outcomes(&self) -> String {
         let counts = [
             (self.succeeded, "succeeded"),
             (self.failed, "failed"),
@@ -167,9 +167,14 @@ impl Summary {
         ];
         let counts: Vec<_> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        counts.join(", ")
+    }
+
+    /// One line for people.
+    pub(crate) fn sentence(&self) -> String {
         let mut parts = vec![match self.jobs {
             0 => "no jobs".to_owned(),
-            jobs => format!("{}: {}", counted(jobs, "job"), counts.join(", ")),
+            jobs => format!("{}: {}", counted(jobs, "job"), self.outcomes()),
         }];
         if let Some(per_job) = self.requests_per_job {
             let failed = match self.failed_requests {

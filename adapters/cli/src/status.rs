@@ -7,16 +7,17 @@ use jobwatch::Outcomes;
 
 use crate::args::{PolicyArgs, StatusArgs};
 use crate::failure::{ExitStatus, Failure};
+use crate::ids;
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary};
-use crate::target::{self, Target};
+use crate::target::Target;
 use crate::wait::{built, finish_empty, tell_of_credentials};
 
 pub(crate) async fn status(args: &StatusArgs) -> Result<u8, Failure> {
     let target = Target::named(&args.backend.api)?;
     let policy = PolicyArgs::with_attempt_timeout(args.attempt_timeout);
     let policy = policy.apply(target.dialect.policy()).map_err(Failure::usage)?;
-    let jobs = target::jobs(&args.ids)?;
+    let jobs = ids::all(&args.ids)?;
     if jobs.is_empty() && args.backend.base_url.is_none() {
         return finish_empty(args.json);
     }

@@ -1,19 +1,15 @@
-//! From arguments to a client and jobs: dialects, addresses, ids.
+//! From arguments to a client and jobs: dialects, addresses, bodies.
 
 use std::fs;
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use jobwatch::{Backend, BackendError, Dialect, JobRef};
 use jobwatch_reqwest::{BuildError, Client, ClientBuilder};
-use serde_json::Value;
 
 use crate::args::BackendArgs;
 use crate::credentials;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-
-/// An id is a word; what is longer is a file of something else.
-const LONGEST_ID: usize = 8192;
 
 /// A dialect, and whether it is one of ours.
 #[derive(Debug)]
@@ -85,36 +81,6 @@ pub(crate) fn explain(error: &BuildError) -> Failure {
     }
 }
 
-/// The jobs named by the arguments; `-` stands for those that standard input names, one a line.
-pub(crate) fn jobs(ids: &[String]) -> Result<Vec<JobRef>, Failure> {
-    let mut jobs = Vec::new();
-    for id in ids {
-        if id == "-" {
-            for line in io::stdin().lock().lines() {
-                let line = line.map_err(|error| Failure::usage(format_args!("cannot read standard input: {error}")))?;
-                if let Some(id) = id_of_line(&line) {
-                    jobs.push(job(&id)?);
-                }
-            }
-        } else {
-            jobs.push(job(id)?);
-        }
-    }
-    Ok(jobs)
-}
-
-/// The id in a line: what `submit` and `wait` print can be piped in, so that it is the first column, or the `id` of one
-/// of our JSON objects. Empty lines and summaries have none.
-fn id_of_line(line: &str) -> Option<String> {
-    if let Ok(Value::Object(object)) = serde_json::from_str(line)
-        && object.get("v") == Some(&1.into())
-    {
-        return object.get("id").and_then(Value::as_str).map(str::to_owned);
-    }
-    let id = line.split('\t').next().unwrap_or_default().trim();
-    (!id.is_empty()).then(|| id.to_owned())
-}
-
 /// A request's body: the text itself, `@FILE`, or `-`; JSON in any case.
 pub(crate) fn body(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
     let (text, source) = match argument {
@@ -139,13 +105,6 @@ pub(crate) fn body(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn job(id: &str) -> Result<JobRef, Failure> {
-    if id.len() > LONGEST_ID {
-        return Err(Failure::usage(format_args!("an id has {} bytes; is this a list of ids, one a line?", id.len())));
-    }
-    JobRef::new(id).map_err(Failure::usage)
-}
-
 /// Where jobs are given by their URLs, the first one tells where the backend is.
 fn origin_of_first_url(jobs: &[JobRef]) -> Option<String> {
     let url = jobs.iter().map(JobRef::id).find(|id| id.starts_with("http://") || id.starts_with("https://"))?;
@@ -162,21 +121,6 @@ mod tests {
     fn a_url_tells_where_the_backend_is() {
         let jobs = [JobRef::new("https://api.example.com:8443/jobs/1?x=y").unwrap()];
         assert_eq!(origin_of_first_url(&jobs).unwrap(), "https://api.example.com:8443");
-    }
-
-    #[test]
-    fn what_we_print_can_be_piped_in() {
-        let cases = [
-            ("plain", Some("plain")),
-            ("a b\tsucceeded\tdone", Some("a b")),
-            (r#"{"v":1,"type":"created","id":"x"}"#, Some("x")),
-            (r#"{"v":1,"type":"summary","summary":{}}"#, None),
-            (r#"{"id":1}"#, Some(r#"{"id":1}"#)),
-            ("  ", None),
-        ];
-        for (line, id) in cases {
-            assert_eq!(id_of_line(line).as_deref(), id, "{line}");
-        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::args::{BackendArgs, PolicyArgs, WaitArgs, WaitFlags};
 use crate::credentials;
 use crate::failure::Failure;
 use crate::go_on::command_to_go_on;
+use crate::ids::{self, Intake};
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary, counted};
 use crate::saving::Saver;
@@ -25,23 +26,60 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let target = Target::named(&args.backend.api)?;
     let policy = args.policy.apply(target.dialect.policy()).map_err(Failure::usage)?;
     let patience = policy.attempt_timeout();
-    let jobs = target::jobs(&args.ids)?;
+    let start = Instant::now();
+    let (mut jobs, mut intake) = ids::named(&args.ids)?;
+    let limit = args.waiting.overall_timeout;
     if jobs.is_empty() && args.backend.base_url.is_none() {
-        return finish_empty(args.json);
+        // The first job may tell by its URL where the backend is; without one there is nobody to ask.
+        match first(intake.as_mut(), limit).await? {
+            First::Job(job) => jobs.push(job),
+            First::End => return finish_empty(args.json),
+            First::TooLate => {
+                tell_of_unread();
+                return finish_empty(args.json).map(|_| 4);
+            }
+        }
     }
     let interrupt = Interrupt::watch()?;
     let builder = target.client(&args.backend, &jobs, args.quiet, &interrupt)?.policy(policy);
     let client = built(builder.max_in_flight(args.waiting.concurrency as usize))?;
 
-    let start = Instant::now();
     let view = View::new(args.quiet, logging, 1.0);
     let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json)).with_jobs(jobs);
     if let Some(directory) = &args.waiting.save_results {
         waiting = waiting.with_saver(Saver::open(directory, &client, patience)?);
     }
-    let (told, report) = waiting.run(args.waiting.overall_timeout, &interrupt, |_| ()).await?;
+    if let Some(intake) = intake {
+        waiting = waiting.with_intake(intake);
+    }
+    let limit = limit.map(|limit| limit.saturating_sub(start.elapsed()));
+    let (told, report) = waiting.run(limit, &interrupt, |_| ()).await?;
     let flags = Flags { backend: &args.backend, policy: &args.policy, waiting: &args.waiting, quiet: args.quiet };
     conclude(&target, &flags, &told, report, start.elapsed())
+}
+
+/// What comes of the wait for a first id.
+enum First {
+    Job(JobRef),
+    End,
+    TooLate,
+}
+
+async fn first(intake: Option<&mut Intake>, limit: Option<Duration>) -> Result<First, Failure> {
+    let Some(intake) = intake else { return Ok(First::End) };
+    let came = match limit {
+        Some(limit) => tokio::time::timeout(limit, intake.first()).await,
+        None => Ok(intake.first().await),
+    };
+    match came {
+        Ok(Some(job)) => job.map(First::Job),
+        Ok(None) => Ok(First::End),
+        Err(_) => Ok(First::TooLate),
+    }
+}
+
+fn tell_of_unread() {
+    note(format_args!("standard input was not read to its end: what is still to come there is not waited for"));
 }
 
 /// The flags that `wait` and `submit --wait` share.
@@ -67,6 +105,9 @@ pub(crate) fn conclude<W: Write>(
     report.summary(summary)?;
     if told.not_created > 0 {
         note(format_args!("left undone: {}", counted(told.not_created.into(), "create")));
+    }
+    if told.unread {
+        tell_of_unread();
     }
     if !told.unfinished.is_empty() {
         note(format_args!("not known to have ended: {}; to go on waiting:", told.unfinished.len()));

@@ -5,15 +5,17 @@ use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
-use jobwatch::{Finished, FleetEvent, JobRef, Outcome, Stats};
+use jobwatch::{Distinct, Finished, FleetEvent, JobRef, Outcome, Stats};
 use jobwatch_reqwest::{Client, WaitAll};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::creating::{Created, Creates};
 use crate::failure::{ExitStatus, Failure};
+use crate::ids::Intake;
 use crate::interrupt::Interrupt;
 use crate::report::{Report, counted, one_line};
 use crate::saving::{Saved, Saver};
-use crate::view::{TICK, View, note};
+use crate::view::{View, note};
 
 /// So long the answer to a create is waited for when everything else is to end: it may be a job that is paid for.
 const LAST_CREATE: Duration = Duration::from_secs(5);
@@ -27,8 +29,12 @@ pub(crate) struct Waiting<W> {
     view: View,
     report: Report<W>,
     creates: Option<Creates>,
+    /// Ids that come in their own time.
+    intake: Option<Intake>,
+    /// There may be ids that were not read.
+    unread: bool,
     /// Ids that are waited for; the same again is no other job.
-    known: HashSet<String>,
+    known: Distinct,
     saver: Option<Saver>,
     /// The backend's words that were warned of.
     unknown: HashSet<String>,
@@ -39,8 +45,7 @@ pub(crate) struct Waiting<W> {
     purpose: Purpose,
     /// Nothing more comes of the fleet as it is.
     drained: bool,
-    stopped: bool,
-    interrupted: bool,
+    course: Course,
 }
 
 /// What becomes of jobs that are created, and of results.
@@ -51,18 +56,29 @@ enum Purpose {
     WaitAndSave,
 }
 
+/// Whether it is to end before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Course {
+    GoesOn,
+    Stopped,
+    Interrupted,
+}
+
 /// What was told, and what is left.
 pub(crate) struct Told {
     pub(crate) status: u8,
     pub(crate) unfinished: Vec<JobRef>,
     /// Creates that were not sent, or that nobody knows the end of.
     pub(crate) not_created: u32,
+    /// It ended while there may have been more ids to come.
+    pub(crate) unread: bool,
     pub(crate) stats: Stats,
 }
 
 enum News {
     Fleet(Option<FleetEvent>),
     Created(Created),
+    Ids(Vec<Result<JobRef, Failure>>),
     Saved(Box<(Finished, Result<Saved, String>)>),
     Interrupted,
     Over,
@@ -80,15 +96,16 @@ impl<W: Write> Waiting<W> {
             view,
             report,
             creates: None,
-            known: HashSet::new(),
+            intake: None,
+            unread: false,
+            known: Distinct::default(),
             saver: None,
             unknown: HashSet::new(),
             exit: ExitStatus::default(),
             unfinished: Vec::new(),
             purpose: Purpose::Wait,
             drained: true,
-            stopped: false,
-            interrupted: false,
+            course: Course::GoesOn,
         }
     }
 
@@ -103,6 +120,11 @@ impl<W: Write> Waiting<W> {
     /// Creates jobs, too, and waits for them.
     pub(crate) fn with_creates(self, creates: Creates) -> Self {
         Self { creates: Some(creates), ..self }
+    }
+
+    /// Waits for the jobs that come this way, too, from when they come.
+    pub(crate) fn with_intake(self, intake: Intake) -> Self {
+        Self { intake: Some(intake), ..self }
     }
 
     /// Does not wait for what it creates.
@@ -134,6 +156,7 @@ impl<W: Write> Waiting<W> {
             status: interrupt.status().unwrap_or_else(|| self.exit.code()),
             unfinished: self.unfinished,
             not_created,
+            unread: self.unread,
             stats: self.all.stats().clone(),
         };
         Ok((told, self.report))
@@ -147,23 +170,30 @@ impl<W: Write> Waiting<W> {
     ) -> Result<(), Failure> {
         let mut over = pin!(after(limit));
         let mut last_create = pin!(after(None));
+        let mut ticks = self.view.period().map(|period| interval_at(Instant::now() + period, period));
+        if let Some(ticks) = &mut ticks {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         while self.has_more() {
             let news = tokio::select! {
                 event = self.all.next_event(), if !self.drained => News::Fleet(event),
                 created = next_created(&mut self.creates) => News::Created(created),
+                ids = next_ids(&mut self.intake) => News::Ids(ids),
                 saved = next_saved(&mut self.saver) => News::Saved(Box::new(saved)),
-                () = interrupt.came(), if !self.interrupted => News::Interrupted,
+                () = interrupt.came(), if self.course != Course::Interrupted => News::Interrupted,
                 () = &mut over => News::Over,
                 () = &mut last_create => News::CreateTakesTooLong,
-                () = after(self.view.is_live().then_some(TICK)) => News::Tick,
+                () = next_tick(&mut ticks) => News::Tick,
             };
             match news {
                 News::Fleet(event) => self.take(event, keep)?,
                 News::Created(created) => self.take_created(created)?,
+                News::Ids(ids) if ids.is_empty() => self.intake = None,
+                News::Ids(ids) => self.take_ids(ids),
                 News::Saved(saved) => self.take_saved(*saved, keep)?,
                 News::Interrupted => {
-                    self.interrupted = true;
                     self.stop();
+                    self.course = Course::Interrupted;
                     last_create.set(after(Some(LAST_CREATE)));
                     self.stop_saving(keep).await?;
                 }
@@ -187,7 +217,8 @@ impl<W: Write> Waiting<W> {
         // A job of which nobody knows whether it has ended keeps its place.
         let open = self.open;
         let creating = self.creates.as_mut().is_some_and(|creates| creates.start(open));
-        let more = !self.drained || creating || self.saver.as_ref().is_some_and(Saver::is_busy);
+        let more =
+            !self.drained || creating || self.intake.is_some() || self.saver.as_ref().is_some_and(Saver::is_busy);
         if !more && self.creates.as_ref().is_some_and(Creates::is_busy) {
             let jobs = counted(open as u64, "job");
             note(format_args!("jobwatch: --max-active leaves no room beside {jobs} whose end is not known"));
@@ -224,11 +255,25 @@ impl<W: Write> Waiting<W> {
     }
 
     fn add(&mut self, job: JobRef) {
-        if self.known.insert(job.id().to_owned()) {
+        if self.known.is_new(job.id()) {
             let handle = self.all.add(job);
             self.view.added(handle, self.all.fleet());
             self.open += 1;
             self.drained = false;
+        }
+    }
+
+    /// Each id is waited for. A line that is no id is told at once and ends the reading, not the wait for those before it.
+    fn take_ids(&mut self, ids: Vec<Result<JobRef, Failure>>) {
+        for id in ids {
+            match id {
+                Ok(job) => self.add(job),
+                Err(failure) => {
+                    self.intake = None;
+                    self.exit.note_status(failure.status);
+                    self.view.aside(|| note(format_args!("jobwatch: {}", one_line(&failure.message))));
+                }
+            }
         }
     }
 
@@ -244,12 +289,12 @@ impl<W: Write> Waiting<W> {
             Created::Failed(jobs, failure) => (jobs, Some(failure)),
         };
         for job in jobs {
-            self.view.aside(|| self.report.created(job.id()))?;
+            self.view.print(|| self.report.created(job.id()))?;
             if self.purpose != Purpose::Create {
                 self.add(job);
             }
         }
-        if self.stopped {
+        if self.course != Course::GoesOn {
             // It is not waited for, but told like the others.
             self.all.stopper().stop();
         }
@@ -293,7 +338,7 @@ impl<W: Write> Waiting<W> {
         detail: Option<&str>,
         keep: &mut impl FnMut(&Finished),
     ) -> Result<(), Failure> {
-        self.view.aside(|| self.report.finished(finished, detail))?;
+        self.view.print(|| self.report.finished(finished, detail))?;
         keep(finished);
         Ok(())
     }
@@ -309,7 +354,15 @@ impl<W: Write> Waiting<W> {
 
     /// Waits for nothing more and creates nothing more; what is under way may still bring something.
     fn stop(&mut self) {
-        self.stopped = true;
+        self.course = self.course.max(Course::Stopped);
+        if let Some(intake) = self.intake.take() {
+            let (ids, may_have_more) = intake.close();
+            self.take_ids(ids);
+            if may_have_more {
+                self.unread = true;
+                self.exit.note_status(4);
+            }
+        }
         self.all.stopper().stop();
         if let Some(creates) = &mut self.creates {
             creates.stop();
@@ -337,6 +390,20 @@ impl<W: Write> Waiting<W> {
 async fn next_created(creates: &mut Option<Creates>) -> Created {
     match creates {
         Some(creates) => creates.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_ids(intake: &mut Option<Intake>) -> Vec<Result<JobRef, Failure>> {
+    match intake {
+        Some(intake) => intake.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
         None => std::future::pending().await,
     }
 }

@@ -16,6 +16,7 @@ mod program;
 mod saving;
 mod simulate;
 mod status;
+mod stream;
 mod submit;
 mod submit_wait;
 mod trouble;

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -88,16 +88,29 @@ impl Program {
         running
     }
 
+    /// Starts it with its standard input left open.
+    pub(crate) fn start_open(self) -> (Running, Input) {
+        let (mut running, stdout, stdin) = self.start_piped();
+        running.out = Some(Lines::of(stdout));
+        (running, Input(stdin))
+    }
+
     /// Starts it without reading its standard output.
     pub(crate) fn start_unread(mut self) -> (Running, ChildStdout) {
+        let input = std::mem::take(&mut self.input);
+        let (running, stdout, mut stdin) = self.start_piped();
+        // A program that refuses its arguments reads nothing.
+        thread::spawn(move || stdin.write_all(&input));
+        (running, stdout)
+    }
+
+    fn start_piped(mut self) -> (Running, ChildStdout, ChildStdin) {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the program starts");
-        let mut stdin = child.stdin.take().expect("standard input is a pipe");
-        // A program that refuses its arguments reads nothing.
-        thread::spawn(move || stdin.write_all(&self.input));
+        let stdin = child.stdin.take().expect("standard input is a pipe");
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let err = Lines::of(child.stderr.take().expect("standard error is a pipe"));
-        (Running { child, out: None, err }, stdout)
+        (Running { child, out: None, err }, stdout, stdin)
     }
 
     /// Runs it with its standard output going into a file.
@@ -106,6 +119,16 @@ impl Program {
         let mut child = self.command.spawn().expect("the program starts");
         let err = Lines::of(child.stderr.take().expect("standard error is a pipe"));
         Running { child, out: None, err }.finish()
+    }
+}
+
+/// Standard input that stays open as long as this lives.
+pub(crate) struct Input(ChildStdin);
+
+impl Input {
+    /// Writes a line. That nobody reads it any more is no trouble.
+    pub(crate) fn line(&mut self, line: &str) {
+        let _ = self.0.write_all(format!("{line}\n").as_bytes());
     }
 }
 

@@ -36,7 +36,10 @@ fn wrong_usage_is_named() {
         assert_eq!(ran.code, Some(2), "{flags:?} {ran:#?}");
         ran.prints_nothing().complains(words);
     }
-    tracker("wait", &backend.url(), &["-"]).input("fine\n..\n").run().exits_with(2).prints_nothing();
+    for command in ["status", "cancel"] {
+        let program = tracker(command, &backend.url(), &["-"]).input("fine\n..\n");
+        program.run().exits_with(2).prints_nothing();
+    }
     assert!(backend.asked().is_empty());
 }
 
