@@ -24,7 +24,7 @@ const WALK_SHARE: u32 = 50;
 
 /// With it, the line of a job fits into 80 columns.
 const ID_WIDTH: usize = 24;
-const STATE_WIDTH: usize = 10;
+const STATE_WIDTH: usize = 12;
 
 pub(super) struct Block {
     clock: Clock,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
+use comfy_table::Table;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jobwatch::{Finished, Fleet, JobHandle, Outcome, Progress, Stats, Timestamp};
 
@@ -151,7 +152,11 @@ impl Live {
             }
             Detail::Figures(block) => {
                 self.total.set_prefix(format!("{:.0} s", self.clock.elapsed()));
-                self.total.set_message(block.lines(fleet, now).join("\n"));
+                let lines = block.lines(fleet, now);
+                // A line that wraps would push the bar out of a small window.
+                let width = Table::new().use_stderr().width().map_or(usize::MAX, usize::from).max(1);
+                let lines: Vec<_> = lines.iter().map(|line| shorten(line, width)).collect();
+                self.total.set_message(lines.join("\n"));
             }
         }
     }

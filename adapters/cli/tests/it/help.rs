@@ -82,3 +82,16 @@ fn the_version_is_told() {
         assert!(ran.out.contains(env!("CARGO_PKG_VERSION")) && ran.out.starts_with("jobwatch"), "{}", ran.out);
     }
 }
+
+#[test]
+fn the_limits_are_told_with_their_defaults() {
+    for command in ["wait", "status", "submit", "cancel"] {
+        let help = jobwatch(&[command, "-h"]).run().exits_with(0).out;
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (flag, default) in [("--rate <N/s>", "[default: 50/s, burst 100]"), ("--concurrency <N>", "[default: 16]")]
+        {
+            let about = words.split(flag).nth(1).and_then(|rest| rest.split(" --").next());
+            assert!(about.is_some_and(|about| about.contains(default)), "{command}: {flag} in {help}");
+        }
+    }
+}

@@ -125,7 +125,7 @@ fn a_signal_before_the_first_line_ends_it_too() {
 #[test]
 fn the_overall_limit_holds_while_more_may_come() {
     let backend = backend();
-    let (running, mut input) = wait(&backend, &["--overall-timeout", "300ms"]);
+    let (running, mut input) = wait(&backend, &["--overall-timeout", "1500ms"]);
     input.line("good");
     input.line("late");
     let ran = running.finish().exits_with(4);
