@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::num::NonZeroU64;
+use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
 use std::string::{String, ToString};
@@ -335,11 +336,17 @@ impl core::error::Error for BackendError {}
 #[serde(try_from = "StoredJobRef", into = "StoredJobRef")]
 pub struct JobRef {
     id: Box<str>,
-    /// Rare, and therefore a pointer to a pointer: a million of these are kept.
-    #[allow(clippy::box_collection)]
-    poll_url: Option<Box<String>>,
+    /// Rare, and therefore elsewhere: a million of these are kept.
+    more: Option<Box<More>>,
     /// Nanoseconds since the Unix epoch.
     created_at: Option<NonZeroU64>,
+}
+
+/// What is known of few jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct More {
+    poll_url: Option<String>,
+    expected_duration: Option<Duration>,
 }
 
 /// A [`JobRef`] as it is written; one that was read from somewhere is not checked yet.
@@ -348,12 +355,15 @@ struct StoredJobRef {
     id: String,
     poll_url: Option<String>,
     created_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected_duration: Option<Duration>,
 }
 
 impl From<JobRef> for StoredJobRef {
     fn from(job: JobRef) -> Self {
         let created_at = job.creation();
-        Self { id: job.id.into(), poll_url: job.poll_url.map(|url| *url), created_at }
+        let More { poll_url, expected_duration } = job.more.map(|more| *more).unwrap_or_default();
+        Self { id: job.id.into(), poll_url, created_at, expected_duration }
     }
 }
 
@@ -361,7 +371,11 @@ impl TryFrom<StoredJobRef> for JobRef {
     type Error = IdError;
 
     fn try_from(stored: StoredJobRef) -> Result<Self, IdError> {
-        let job = Self { poll_url: stored.poll_url.map(Box::new), ..Self::new(stored.id)? };
+        let mut job = Self { more: None, ..Self::new(stored.id)? };
+        if stored.poll_url.is_some() || stored.expected_duration.is_some() {
+            let more = More { poll_url: stored.poll_url, expected_duration: stored.expected_duration };
+            job.more = Some(Box::new(more));
+        }
         Ok(stored.created_at.into_iter().fold(job, Self::created_at))
     }
 }
@@ -377,8 +391,8 @@ impl JobRef {
             return Err(IdError(id));
         }
         let is_url = ["http://", "https://"].iter().any(|scheme| id.starts_with(scheme));
-        let poll_url = is_url.then(|| Box::new(id.clone()));
-        Ok(Self { id: id.into_boxed_str(), poll_url, created_at: None })
+        let more = is_url.then(|| Box::new(More { poll_url: Some(id.clone()), ..More::default() }));
+        Ok(Self { id: id.into_boxed_str(), more, created_at: None })
     }
 
     /// The job was created by us at this instant: a 404 shortly afterwards means "not yet visible".
@@ -391,13 +405,25 @@ impl JobRef {
     /// The job is asked for at this address and not by the dialect's path.
     #[must_use]
     pub(crate) fn asked_for_at(mut self, url: &Url) -> Self {
-        self.poll_url = Some(Box::new(url.to_string()));
+        self.more.get_or_insert_default().poll_url = Some(url.to_string());
         self
+    }
+
+    /// The backend expects the job to take so long from its creation on: the first look comes then, within the policy's
+    /// bounds.
+    #[must_use]
+    pub fn expected_to_take(mut self, duration: Duration) -> Self {
+        self.more.get_or_insert_default().expected_duration = Some(duration);
+        self
+    }
+
+    pub(crate) fn expected_duration(&self) -> Option<Duration> {
+        self.more.as_ref()?.expected_duration
     }
 
     /// The address where it is asked for, where that is not the dialect's path.
     pub(crate) fn poll_url(&self) -> Option<&str> {
-        self.poll_url.as_ref().map(|url| url.as_str())
+        self.more.as_ref()?.poll_url.as_deref()
     }
 
     /// Its address is all that is known of it.

@@ -165,6 +165,9 @@ impl Job {
         let mut poller = PollerState::new(policy, schedule, now, rng);
         if let Some(born) = job.creation() {
             poller = poller.with_born(born);
+            if let Some(expected) = job.expected_duration() {
+                poller.expect(policy, now, born.saturating_add(expected));
+            }
         }
         Self {
             poller,

@@ -11,7 +11,7 @@ use rand_core::Rng;
 use serde_json::Value;
 
 use crate::backend::IdError;
-use crate::dialect::{Place, as_text, is_among, is_success, shortened};
+use crate::dialect::{HintUnit, Place, as_text, is_among, is_success, parse_delay, shortened};
 use crate::finished::TransportError;
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{
@@ -317,12 +317,15 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
                 _ => format!("the answer to the create has no id at {places}"),
             }
         };
+        let expected = description.expected_duration.text(body.as_ref(), response.headers());
+        let expected = expected.and_then(|text| parse_delay(&text, HintUnit::Seconds));
+        let created = |job: JobRef| expected.into_iter().fold(job.created_at(now), JobRef::expected_to_take);
         let address = place(description.poll_url.as_ref()).and_then(|address| as_text(&address));
         let address = address.and_then(|address| backend.create_url().ok()?.join(&address).ok());
         if description.poll.path.is_none() {
             let named = address.map(|address| JobRef::new(address.as_str()));
             return match named {
-                Some(Ok(job)) => Ok(vec![job.created_at(now)]),
+                Some(Ok(job)) => Ok(vec![created(job)]),
                 Some(Err(error)) => Err((Vec::new(), error.to_string())),
                 None => Err((Vec::new(), missing())),
             };
@@ -332,7 +335,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         let (mut jobs, mut problem) = (Vec::new(), ids.is_empty().then(missing));
         for id in ids {
             match created_id(id) {
-                Some(Ok(job)) => jobs.push(job.created_at(now)),
+                Some(Ok(job)) => jobs.push(created(job)),
                 Some(Err(error)) => problem = Some(error.to_string()),
                 None => problem = Some(missing()),
             }

@@ -760,3 +760,18 @@ proptest! {
         prop_assert_eq!(sends, 1);
     }
 }
+
+/// The first look at a job of which the backend says how long it will take.
+#[test]
+fn an_expected_duration_sets_the_first_look() {
+    let text = KILN.replace("[create]", "[job]\nid = \"/id\"\nexpected_duration = \"/seconds\"\n[create]");
+    let backend = Backend::new(dialect(&text), Some(BASE)).unwrap();
+    for (seconds, least, most) in [("40", 40, 41), ("40.5", 40, 42), ("600", 60, 60), ("0", 0, 0), ("\"soon\"", 0, 0)] {
+        let answer = created(&format!(r#"{{"id":"a","seconds":{seconds}}}"#));
+        let (jobs, _) = submit(&backend, every_second(), vec![answer]);
+        let mut world = World::new(script(vec![http_support::state("fired")]));
+        world.wait(&backend, every_second(), jobs.unwrap().remove(0));
+        let first = world.sent[0].at.saturating_since(START);
+        assert!(first >= secs(least) && first <= secs(most), "{seconds}: {first:?}");
+    }
+}

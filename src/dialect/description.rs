@@ -24,6 +24,7 @@ pub(crate) struct Description {
     pub(crate) create: Option<Create>,
     pub(crate) ids: Option<Place>,
     pub(crate) poll_url: Option<Place>,
+    pub(crate) expected_duration: Place,
     pub(crate) poll: Ask,
     pub(crate) envelope: Option<Envelope>,
     pub(crate) state: StateRules,

@@ -29,8 +29,8 @@ pub(crate) use classify::{Answer, ResultAnswer, header_text, is_success};
 pub(crate) use description::{Ask, Description, JobClass, Place, extend_missing};
 pub use file::DialectError;
 pub use hints::HintSource;
-pub(crate) use hints::parse_http_date;
 pub(crate) use hints::{HintHeader, HintUnit};
+pub(crate) use hints::{parse_delay, parse_http_date};
 pub use reading::{Reading, Rule};
 pub(crate) use template::ID;
 

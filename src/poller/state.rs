@@ -110,6 +110,16 @@ impl PollerState {
         self
     }
 
+    /// The job is expected to end at this instant: the first look comes then, and at most `max_delay` after the start.
+    #[cfg(feature = "http")]
+    pub(crate) fn expect(&mut self, policy: &Policy, now: Timestamp, end: Timestamp) {
+        let now = self.advance(now);
+        if self.looks == 0 && end.as_nanos() > now {
+            let (_, max) = policy.delay_bounds();
+            self.wait(policy, now, hint_range(end.as_nanos() - now).cut(0, max), WaitReason::InitialDelay);
+        }
+    }
+
     /// The job was created at this instant, it is learned; see [`with_born`](Self::with_born).
     pub fn note_born(&mut self, born: Timestamp) {
         self.born = born.as_nanos().min(self.started);

@@ -89,6 +89,13 @@ const EFFECTS: &[Effect] = &[
         assert_eq!(requests_of_a_create("1h", 409, r#"{"code":"exists"}"#), 1);
     }),
     ("job.id", || assert_eq!(created("job.id = \"/data/ids\"", r#"{"data":{"ids":["x","y"]}}"#), ["x", "y"])),
+    ("job.expected_duration", || {
+        let mut world = World::new(script(vec![reply(201, &[], r#"{"id":"x","takes":30}"#), state("done")]));
+        let backend = backend("create.path = \"/jobs\"\njob = { id = \"/id\", expected_duration = \"/takes\" }");
+        let jobs = world.submit(&backend);
+        world.wait(&backend, every_second(), jobs[0].clone());
+        assert!(world.sent[1].at >= at(secs(30)));
+    }),
     ("job.poll_url", || {
         let mut world =
             World::new(script(vec![reply(201, &[], r#"{"id":"x","urls":{"get":"/v1/there"}}"#), state("done")]));

@@ -1,6 +1,7 @@
 //! The command line. Its doc comments are the program's help, which is no Markdown.
 #![allow(clippy::doc_markdown)]
 
+mod compare;
 mod policy;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jobwatch::{Dialect, RateLimit};
 use jobwatch_simulator::{Api, Durations, Faults};
 
+pub(crate) use compare::CompareArgs;
 pub(crate) use policy::PolicyArgs;
 use policy::parse_duration;
 
@@ -85,6 +87,8 @@ pub(crate) enum Command {
     Cancel(CancelArgs),
     /// List the backends that are known, show a dialect's file, or check one
     Dialects(DialectsArgs),
+    /// Play polling rules on the same durations, in simulated time: requests against delay
+    Compare(CompareArgs),
     /// Run a job backend to try things against
     Simulate(SimulateArgs),
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod cancel;
+mod compare;
 mod creating;
 mod credentials;
 mod demo;
@@ -55,6 +56,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Status(args) => runtime.block_on(status::status(args)),
         Command::Cancel(args) => runtime.block_on(cancel::cancel(args)),
         Command::Dialects(args) => dialects::dialects(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Simulate(args) => simulate::simulate(args),
     };
     // A command that renews credentials may hang, and nobody waits for it any more.

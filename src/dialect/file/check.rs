@@ -68,6 +68,7 @@ impl File {
             // Where nothing is said, the id is where most APIs have it.
             ids: ids.or_else(|| poll_url.is_none().then(|| Place(vec![Source::Pointer("/id".to_string())]))),
             poll_url,
+            expected_duration: optional_place("job.expected_duration", self.job.expected_duration)?,
             poll,
             envelope: self.envelope.map(EnvelopeSection::check).transpose()?,
             state: self.state.check()?,

@@ -103,6 +103,7 @@ pub(super) struct CreateSection {
 pub(super) struct JobSection {
     pub(super) id: Option<PlaceValue>,
     pub(super) poll_url: Option<PlaceValue>,
+    pub(super) expected_duration: Option<PlaceValue>,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,6 +3,7 @@
 mod apis;
 mod backend;
 mod cancel;
+mod compare;
 mod demo;
 mod dialects;
 mod files;
