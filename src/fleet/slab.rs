@@ -52,6 +52,9 @@ impl Slab {
         }
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         assert!(slot < MOST_SLOTS, "more than 268 million jobs in one fleet");
+        if let Some(more) = growth(self.slots.len(), self.slots.capacity()) {
+            self.slots.reserve_exact(more);
+        }
         self.slots.push(Slot { generation: 0, class, lane, queue: Queue::None, seat });
         slot
     }
@@ -142,6 +145,19 @@ impl Slab {
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
+}
+
+/// A list of so many grows by a sixteenth: doubled it would waste as much as it holds.
+const LONG: usize = 1_024;
+
+/// By how much a list of this length and room grows before one is added; nothing means that it may do as it likes.
+pub(super) fn growth(len: usize, room: usize) -> Option<usize> {
+    (len == room && len >= LONG).then_some(len / 16)
+}
+
+/// The room that is enough for a list of this length, where most of what it has lies idle.
+pub(super) fn excess(len: usize, room: usize) -> Option<usize> {
+    (room >= LONG && len < room / 4).then_some(room / 2)
 }
 
 /// A job to look at.

@@ -3,7 +3,7 @@
 //! Most timers lie far ahead, and a million of them should be small: the far heap packs an instant, rounded down to
 //! about a millisecond, and a slot into eight bytes, four children to a node. What comes up is moved into the near heap,
 //! which knows the exact instant. An entry counts only while its slot still has that instant; leftovers are swept before
-//! they outnumber the timers.
+//! they are a quarter of the timers.
 
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,6 +11,7 @@ use std::vec::Vec;
 
 use dary_heap::QuaternaryHeap;
 
+use super::slab::{excess, growth};
 use crate::Timestamp;
 
 /// So many leftovers are not worth a sweep.
@@ -51,6 +52,9 @@ impl Timers {
     pub(super) fn set(&mut self, slot: u32, at: Timestamp) {
         let (index, at) = (slot as usize, at.as_nanos().min(NEVER - 1));
         if index >= self.due.len() {
+            if let Some(more) = growth(self.due.len(), self.due.capacity()) {
+                self.due.reserve_exact(more);
+            }
             self.due.resize(index + 1, NEVER);
         }
         if self.due[index] != at {
@@ -59,7 +63,7 @@ impl Timers {
             }
             self.due[index] = at;
             self.push(at, slot);
-            if self.far.len() + self.near.len() > 2 * self.due.len() + LEFTOVERS {
+            if self.far.len() + self.near.len() > self.due.len() + self.due.len() / 4 + LEFTOVERS {
                 self.sweep();
             }
         }
@@ -82,6 +86,7 @@ impl Timers {
         self.next()?;
         let Reverse((at, slot)) = self.near.pop()?;
         self.clear(slot);
+        self.give_back();
         Some((Timestamp::from_nanos(at), slot))
     }
 
@@ -110,8 +115,10 @@ impl Timers {
         if at < self.base {
             self.near.push(Reverse((at, slot)));
         } else {
-            let grains = ((at - self.base) >> GRAIN).min(LAST);
-            self.far.push(Reverse(grains << SLOT_BITS | u64::from(slot)));
+            if let Some(more) = growth(self.far.len(), self.far.capacity()) {
+                self.far.reserve_exact(more);
+            }
+            self.far.push(pack(at - self.base, slot));
         }
     }
 
@@ -132,15 +139,27 @@ impl Timers {
     }
 
     fn sweep(&mut self) {
-        self.far.clear();
         self.near.clear();
-        let due = core::mem::take(&mut self.due);
-        self.base = due.iter().min().map_or(0, |first| first.saturating_sub(MARGIN));
-        for (slot, at) in (0..).zip(&due).filter(|(_, at)| **at != NEVER) {
-            self.push(*at, slot);
-        }
-        self.due = due;
+        self.give_back();
+        let base = self.due.iter().min().map_or(0, |first| first.saturating_sub(MARGIN));
+        let timers = (0..).zip(&self.due).filter(|(_, at)| **at != NEVER);
+        let mut far = core::mem::take(&mut self.far).into_vec();
+        far.clear();
+        far.extend(timers.map(|(slot, at)| pack(*at - base, slot)));
+        (self.base, self.far) = (base, far.into());
     }
+
+    /// After many have come due at once, the room they took is given back.
+    fn give_back(&mut self) {
+        if let Some(enough) = excess(self.near.len(), self.near.capacity()) {
+            self.near.shrink_to(enough);
+        }
+    }
+}
+
+/// A far entry, by the time from the base.
+fn pack(time: u64, slot: u32) -> Reverse<u64> {
+    Reverse((time >> GRAIN).min(LAST) << SLOT_BITS | u64::from(slot))
 }
 
 #[cfg(test)]
@@ -159,9 +178,19 @@ mod tests {
                 timers.set(slot, Timestamp::from_nanos(1_000_000 - round * 10 - u64::from(slot)));
             }
         }
-        assert!(timers.far.len() + timers.near.len() <= 2 * 10 + LEFTOVERS);
+        assert!(timers.far.len() + timers.near.len() <= 10 + 10 / 4 + LEFTOVERS);
         let order = std::iter::from_fn(|| timers.pop_due(Timestamp::MAX)).collect::<Vec<_>>();
         assert_eq!(order, (0..10).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn room_for_many_that_come_due_at_once_is_given_back() {
+        let mut timers = Timers::default();
+        let at = Timestamp::from_secs(1_700_000_000);
+        (0..100_000).for_each(|slot| timers.set(slot, at));
+        assert!(timers.far.capacity() < 107_000 && timers.due.capacity() < 107_000);
+        assert_eq!(std::iter::from_fn(|| timers.pop_due(at)).count(), 100_000);
+        assert!(timers.near.capacity() < 1_024, "{}", timers.near.capacity());
     }
 
     fn instant() -> impl Strategy<Value = u64> {
