@@ -560,6 +560,26 @@ mod deadlines {
         assert!(world.finished[&old].elapsed <= millis(32_000), "{:?}", world.finished[&old]);
     }
 
+    /// Not even those whose deadline was far ahead when they got in line.
+    #[test]
+    fn nobody_stands_in_line_past_the_deadline() {
+        let policy =
+            every_second().with_total_timeout(secs(600)).with_attempt_timeout(secs(10)).with_final_grace(secs(5));
+        let mut world = World::new(policy, 2);
+        let early = world.insert(500);
+        world.poll(&mut |_, _| Reply::Answer(secs(9), response(200, &[], r#"{"state":"queued"}"#)));
+        world.clock = at(secs(7));
+        let late = world.insert(500);
+        world.run(|_, _| Reply::Answer(secs(9), response(200, &[], r#"{"state":"queued"}"#)));
+        for handle in early.iter().chain(&late) {
+            let finished = &world.finished[handle];
+            assert!(finished.elapsed >= secs(600) && finished.elapsed <= secs(610), "{finished:?}");
+        }
+        let without_room = |finished: &&Finished| finished.reason == EndReason::NoRoomAtDeadline;
+        assert!(world.finished.values().filter(without_room).count() > 900);
+        assert!(world.sent.iter().any(|(time, ..)| *time >= at(secs(600))), "no final look");
+    }
+
     /// Guarantee 3: at the first input after the deadline, however late, comes the final look.
     #[test]
     fn regression_a_driver_that_slept_over_the_deadline_still_looks_once_more() {

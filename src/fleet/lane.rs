@@ -26,6 +26,8 @@ pub(super) struct Lane {
     pub(super) urgent: VecDeque<u32>,
     /// Due, in the order in which they became so.
     pub(super) ready: VecDeque<u32>,
+    /// When those who are due are searched for deadlines that come soon.
+    pub(super) search_at: Option<Timestamp>,
     pub(super) company: Company,
     /// The backend has given a good answer.
     pub(super) proven: bool,
@@ -63,6 +65,7 @@ impl Lane {
             batches: VecDeque::new(),
             urgent: VecDeque::new(),
             ready: VecDeque::new(),
+            search_at: None,
             company: Company::default(),
             proven: false,
             in_flight: 0,

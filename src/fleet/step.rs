@@ -1,10 +1,11 @@
 //! The fleet's decisions: who goes next.
 
+use core::time::Duration;
 use std::collections::{HashSet, VecDeque};
 use std::string::String;
 use std::sync::Arc;
 
-use super::slab::{Queue, View};
+use super::slab::{Queue, View, excess};
 use super::words::FleetAction;
 use super::{Asks, Fleet, News, Renewal, terms};
 use crate::job::JobStep;
@@ -12,6 +13,9 @@ use crate::{EndReason, LookError, Timestamp};
 
 /// So many leftovers are not worth a sweep.
 pub(super) const MOST_LEFTOVERS: usize = 64;
+
+/// A job in line whose deadline is as close as this has a timer for it.
+const SOON: Duration = Duration::from_secs(60);
 
 impl Fleet {
     /// What to do at this instant.
@@ -38,7 +42,8 @@ impl Fleet {
 
     /// When there is something to do at the earliest, if no answer comes.
     fn next_instant(&mut self, now: Timestamp) -> Timestamp {
-        let mut until = self.timers.next().unwrap_or(Timestamp::MAX);
+        let search = self.lanes.iter().filter(|lane| !lane.ready.is_empty()).filter_map(|lane| lane.search_at).min();
+        let mut until = self.timers.next().into_iter().chain(search).min().unwrap_or(Timestamp::MAX);
         if self.renewal != Renewal::UnderWay {
             let spacing = self.probe_spacing();
             for lane in self.lanes.iter().filter(|lane| lane.has_line()) {
@@ -50,7 +55,7 @@ impl Fleet {
     }
 
     /// The time between two probes in an outage: the shortest that a failed job waits anyway.
-    fn probe_spacing(&self) -> core::time::Duration {
+    fn probe_spacing(&self) -> Duration {
         let policy = self.policy_of(0);
         policy.set.failure_backoff.0.max(policy.min_delay())
     }
@@ -78,16 +83,17 @@ impl Fleet {
 
     /// Lets every timer fire that is due: requests in flight expire, waiting jobs get in line.
     fn run_timers(&mut self, now: Timestamp) {
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].search_at.is_some_and(|at| at <= now) {
+                self.search_line(lane, now);
+            }
+        }
         while let Some(slot) = self.timers.pop_due(now) {
             let (class, queue) = (self.slab.at(slot).class, self.slab.at(slot).queue);
-            let timeout = self.policy_of(class).total_timeout();
-            let (is_waiting, deadline) = match self.slab.view(slot) {
+            let is_waiting = match self.slab.view(slot) {
                 None => continue,
-                Some(View::Packed(packed, _)) => (true, timeout.map(|timeout| packed.deadline(timeout))),
-                Some(View::Open(job)) => {
-                    let is_waiting = job.poller.in_flight().is_none() && job.poller.ended().is_none();
-                    (is_waiting, timeout.map(|timeout| job.poller.started().saturating_add(timeout)))
-                }
+                Some(View::Packed(..)) => true,
+                Some(View::Open(job)) => job.poller.in_flight().is_none() && job.poller.ended().is_none(),
             };
             if !is_waiting {
                 // Taken back without a look in its place, which would need room and might fall into a cool-down.
@@ -100,7 +106,7 @@ impl Fleet {
                 continue;
             }
             let lane = usize::from(self.slab.at(slot).lane);
-            match deadline {
+            match self.deadline(slot) {
                 Some(deadline) if now >= deadline => {
                     self.line_up(lane, slot, Queue::Urgent);
                     // However late the driver is, a final look has this long to find room.
@@ -110,11 +116,44 @@ impl Fleet {
                 deadline => {
                     self.line_up(lane, slot, Queue::Ready);
                     if let Some(deadline) = deadline {
-                        self.timers.set(slot, deadline);
+                        self.expect_deadline(lane, slot, deadline, now);
                     }
                 }
             }
         }
+    }
+
+    fn deadline(&self, slot: u32) -> Option<Timestamp> {
+        let timeout = self.policy_of(self.slab.at(slot).class).total_timeout()?;
+        match self.slab.view(slot)? {
+            View::Packed(packed, _) => Some(packed.deadline(timeout)),
+            View::Open(job) => Some(job.poller.started().saturating_add(timeout)),
+        }
+    }
+
+    /// Most jobs leave the line long before their deadline, which therefore gets no timer until it is close: the line is
+    /// searched for such jobs, but not twice within half of [`SOON`].
+    fn expect_deadline(&mut self, lane: usize, slot: u32, deadline: Timestamp, now: Timestamp) {
+        if deadline <= now.saturating_add(SOON) {
+            self.timers.set(slot, deadline);
+        } else {
+            let at = deadline.saturating_sub(SOON / 2);
+            let known = &mut self.lanes[lane].search_at;
+            *known = Some(known.map_or(at, |known| known.min(at)));
+        }
+    }
+
+    fn search_line(&mut self, lane: usize, now: Timestamp) {
+        self.lanes[lane].search_at = None;
+        let line = core::mem::take(&mut self.lanes[lane].ready);
+        for slot in &line {
+            if self.stands_in(lane, *slot, Queue::Ready)
+                && let Some(deadline) = self.deadline(*slot)
+            {
+                self.expect_deadline(lane, *slot, deadline, now);
+            }
+        }
+        self.lanes[lane].ready = line;
     }
 
     pub(super) fn line(&mut self, lane: usize, queue: Queue) -> &mut VecDeque<u32> {
@@ -172,6 +211,9 @@ impl Fleet {
                 if self.leaves_line(lane, slot, Queue::Urgent) { self.look(lane, slot, now) } else { None }
             } else {
                 let slot = kept.ready.pop_front()?;
+                if let Some(enough) = excess(kept.ready.len(), kept.ready.capacity()) {
+                    kept.ready.shrink_to(enough);
+                }
                 let goes = self.leaves_line(lane, slot, Queue::Ready) && !self.gives_up(slot, now);
                 if goes { self.look(lane, slot, now) } else { None }
             };
@@ -211,7 +253,7 @@ impl Fleet {
         let (rounds, time, reason) = if lane.proven {
             (0, set.max_failure_time, EndReason::FailingTooLong)
         } else {
-            (set.max_first_failures, core::time::Duration::ZERO, EndReason::FailuresSpent)
+            (set.max_first_failures, Duration::ZERO, EndReason::FailuresSpent)
         };
         let Some(outage) = lane.outage(rounds, time, now) else { return false };
         if let Some(job) = self.slab.open(slot) {
