@@ -10,6 +10,9 @@ use super::words::{JobHandle, RequestId};
 use crate::job::HopId;
 use crate::{AttemptId, Timestamp};
 
+/// So many leftovers are not worth a sweep.
+const LEFTOVERS: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     slots: Vec<(u32, Option<Under>)>,
@@ -70,8 +73,17 @@ impl Requests {
         });
         let (generation, kept) = &mut self.slots[slot as usize];
         *kept = Some(Under { lane, sent_at, expires, asks });
-        self.expiries.push(Reverse((expires, slot, *generation)));
-        Some(RequestId { slot, generation: *generation, first })
+        let generation = *generation;
+        self.expiries.push(Reverse((expires, slot, generation)));
+        // Most requests are answered long before their time is over.
+        if self.expiries.len() > 2 * (self.slots.len() - self.free.len()) + LEFTOVERS {
+            let slots = &self.slots;
+            self.expiries.retain(|Reverse((_, slot, generation))| {
+                let (current, kept) = &slots[*slot as usize];
+                current == generation && kept.is_some()
+            });
+        }
+        Some(RequestId { slot, generation, first })
     }
 
     /// Ends a request; `None` where it has ended already, or never was.
