@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 
+use http::header::{AsHeaderName, LOCATION};
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
@@ -103,7 +104,7 @@ impl Dialect {
         let declared = context.declared();
         if declared.is_none()
             && let Meaning::Redirect { permanent } = meaning(context.status)
-            && let Some(to) = header_text(context.headers, "location")
+            && let Some(to) = header_text(context.headers, LOCATION)
         {
             return Answer::Follow { to, permanent };
         }
@@ -125,7 +126,7 @@ impl Dialect {
             }
             (None, Meaning::Accepted) => unfinished(Rule::Status),
             (_, Meaning::Redirect { .. }) if context.headers.contains_key("location") => {
-                ResultAnswer::Follow(header_text(context.headers, "location").unwrap_or_default())
+                ResultAnswer::Follow(header_text(context.headers, LOCATION).unwrap_or_default())
             }
             _ if !is_success(context.status) => ResultAnswer::Missing(Box::new(context.read(None))),
             _ => {
@@ -205,7 +206,8 @@ impl<'a> Context<'a> {
         reading.state = reading.state.map(|state| shortened(&state).into_owned());
         reading.message = reading.message.map(|message| shortened(&message).into_owned());
         if matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. }) {
-            let location = header_text(self.headers, "location").filter(|_| self.status == 202);
+            let location =
+                Some(LOCATION).filter(|_| self.status == 202).and_then(|name| header_text(self.headers, name));
             reading.moved_to = location.map(Address::new);
             reading.progress = self.progress();
             let queue = self.pointed(self.description.progress.queue.as_deref());
@@ -425,6 +427,6 @@ pub(crate) fn is_success(status: u16) -> bool {
 }
 
 /// A header's text, where it is visible ASCII.
-pub(crate) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn header_text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }

@@ -191,11 +191,29 @@ impl fmt::Debug for Dialect {
 
 /// The value at a JSON pointer, with `null` as absent.
 pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
-    value.pointer(pointer).filter(|value| !value.is_null())
+    let found = if pointer.contains('~') { value.pointer(pointer) } else { at_plain(value, pointer) };
+    found.filter(|value| !value.is_null())
+}
+
+/// Several pointers are followed in each answer, and hardly one has an escape (RFC 6901 §3), for which
+/// [`Value::pointer`] copies each name.
+fn at_plain<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    let Some(names) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(value) };
+    names.split('/').try_fold(value, |value, name| match value {
+        Value::Object(fields) => fields.get(name),
+        Value::Array(items) => {
+            let is_index = name == "0" || !name.starts_with(['0', '+']);
+            items.get(name.parse::<usize>().ok().filter(|_| is_index)?)
+        }
+        _ => None,
+    })
 }
 
 /// Whether two words are the same, whatever their letter case; the first is in lower case.
 pub(crate) fn is_among(words: &[String], word: &str) -> bool {
+    if word.is_ascii() {
+        return words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    }
     let lower = word.to_lowercase();
     words.contains(&lower)
 }
@@ -216,5 +234,59 @@ pub(crate) fn as_text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pointers_without_escapes_lead_where_all_do() {
+        let value = json!({
+            "": {"": 1}, "a": {"b": [10, {"c": true}, null]}, "0": "zero", "list": [[1, 2], []], "null": null, "ä": {"/": 1},
+        });
+        let names = [
+            "",
+            "a",
+            "b",
+            "c",
+            "0",
+            "1",
+            "2",
+            "00",
+            "01",
+            "+1",
+            "-",
+            "-1",
+            " 1",
+            "list",
+            "null",
+            "ä",
+            "99999999999999999999",
+        ];
+        let mut pointers = vec![String::new(), "a".into(), "0".into(), "a/b".into()];
+        for first in names {
+            pointers.push(format!("/{first}"));
+            for second in names {
+                pointers.push(format!("/{first}/{second}"));
+                pointers.extend(names.map(|third| format!("/{first}/{second}/{third}")));
+            }
+        }
+        for pointer in pointers {
+            assert_eq!(at_plain(&value, &pointer), value.pointer(&pointer), "{pointer:?}");
+        }
+        assert_eq!((at(&value, "/null"), at(&value, "/ä/~1")), (None, Some(&json!(1))));
+    }
+
+    #[test]
+    fn words_are_the_same_in_any_letter_case() {
+        let words = ["running", "läuft"].map(String::from);
+        for (word, known) in [("Running", true), ("LÄUFT", true), ("läuft", true), ("run", false), ("\u{212a}", false)]
+        {
+            assert_eq!(is_among(&words, word), known, "{word}");
+        }
     }
 }
