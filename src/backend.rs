@@ -246,10 +246,11 @@ impl Backend {
         body: Vec<u8>,
         constant: &HeaderMap,
     ) -> Result<Request<Vec<u8>>, LookError> {
-        let mut request =
-            Request::builder().method(method).uri(url.as_str()).body(body).map_err(|_| LookError::BadUrl)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = url.as_str().parse().map_err(|_| LookError::BadUrl)?;
         let headers = request.headers_mut();
-        headers.extend(self.headers.clone());
+        headers.clone_from(&self.headers);
         extend_missing(headers, constant);
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         Ok(request)
@@ -260,8 +261,8 @@ impl Backend {
         let mut url = self.base.clone();
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         if !path.is_empty() {
-            let base = url.path().trim_end_matches('/').to_string();
-            url.set_path(&format!("{base}{path}"));
+            let path = [url.path().trim_end_matches('/'), path].concat();
+            url.set_path(&path);
         }
         url.set_query(query);
         url
