@@ -16,7 +16,7 @@
 //! let original = play(&mut Peer::Tracker, &durations, &mut rng);
 //! let learned = play(&mut Learned::new(Arc::new(Policy::default())), &durations, &mut rng);
 //! assert!(learned.requests() < original.requests() / 2);
-//! assert!(learned.mean_delay() < original.mean_delay() / 2);
+//! assert!(learned.mean_delay() < original.mean_delay() / 2.0);
 //! ```
 
 mod limited;
