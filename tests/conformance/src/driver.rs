@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jobwatch::{
     CancelError, Cancellation, Credentials, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, FleetEvent, JobRef, JobSnapshot,
-    Policy, Stats, Status, SubmitError, TransportError,
+    Policy, RateLimit, Stats, Status, SubmitError, TransportError,
 };
 use serde_json::Value;
 
@@ -44,6 +44,8 @@ pub struct Setup {
     pub policy: Policy,
     /// The most requests in flight at once.
     pub max_in_flight: usize,
+    /// The most requests a second.
+    pub rate: Option<RateLimit>,
     /// The largest body; `None` leaves the dialect's.
     pub max_body: Option<u64>,
 }
@@ -140,6 +142,7 @@ impl Setup {
             provider: None,
             policy: kiln::hurried().build().expect("the stories' policy is sound"),
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            rate: Some(RateLimit::POLITE),
             max_body: None,
         }
     }
@@ -163,6 +166,11 @@ impl Setup {
     /// Another policy.
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// At most so many requests a second.
+    pub fn rate(self, rate: RateLimit) -> Self {
+        Self { rate: Some(rate), ..self }
     }
 
     /// At most so many requests at once.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jobwatch::{Dialect, JobRef, Outcome};
+use jobwatch::{Dialect, JobRef, Outcome, RateLimit};
 use jobwatch_simulator::{FaultKind, Faults, JobState, Simulator};
 use serde_json::Value;
 
@@ -216,4 +216,42 @@ pub fn resume_from_snapshots(driver: &dyn Driver) {
 
     assert_eq!(outcomes(&done), [("slow", Outcome::Succeeded)]);
     assert_eq!(done[0].requests as usize, server.requests_for("/firings/slow").len());
+}
+
+/// Twenty a second, none of them ahead of its time.
+fn one_each_50_ms() -> RateLimit {
+    RateLimit::per_second(20.0).expect("it is a rate").with_burst(1)
+}
+
+/// However many jobs are due, requests go no faster than they may.
+pub fn looks_keep_their_rate(driver: &dyn Driver) {
+    let server = Server::start();
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        server.on(format!("/firings/{id}"), [fired()]);
+    }
+    let client = driver.client(Setup::of(&server).rate(one_each_50_ms()));
+    let done = client.wait_all(firings(["a", "b", "c", "d", "e", "f", "g", "h"]));
+
+    assert_eq!(done.len(), 8);
+    let requests = server.requests();
+    // Seven intervals, of which the first request's own delay may hide a part.
+    assert!(requests[7].at - requests[0].at >= millis(5 * 50), "{:?}", requests[7].at - requests[0].at);
+}
+
+/// Creates wait for creates and not for looks, nor looks for them.
+pub fn creates_have_a_rate_of_their_own(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings", [Answer::json(201, r#"{"id":"a"}"#)]);
+    server.on("/firings/a", [fired()]);
+    let client = driver.client(Setup::of(&server).rate(RateLimit::per_second(0.01).expect("it is a rate")));
+    // The one look of the next hundred seconds.
+    assert_eq!(client.wait(&firing("a")).outcome, Outcome::Succeeded);
+    client.create(&Value::Null).expect("the kiln accepts");
+
+    let client = driver.client(Setup::of(&server).rate(one_each_50_ms()));
+    for _ in 0..6 {
+        client.create(&Value::Null).expect("the kiln accepts");
+    }
+    let creates = &server.requests_for("/firings")[1..];
+    assert!(creates[5].at - creates[0].at >= millis(4 * 50), "{:?}", creates[5].at - creates[0].at);
 }

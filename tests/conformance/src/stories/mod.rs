@@ -78,7 +78,7 @@ stories! { $
         mistake_26_one_connection_for_sequential_looks, connections_are_bounded_by_requests_in_flight,
         idle_connection_closed_by_the_server, connection_reset_in_mid_life;
     many:
-        empty_list, duplicate_ids_are_told_once, statuses_look_once_each, slow_job_holds_nobody_up,
+        looks_keep_their_rate, creates_have_a_rate_of_their_own, empty_list, duplicate_ids_are_told_once, statuses_look_once_each, slow_job_holds_nobody_up,
         end_without_an_answer_is_told_at_once, stop_in_the_middle, stop_during_hung_requests, drop_in_the_middle,
         resume_from_snapshots, every_true_end_under_faults, metrics_agree_with_the_server;
     creating:

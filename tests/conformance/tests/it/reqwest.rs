@@ -28,7 +28,8 @@ impl Driver for Reqwest {
         let mut builder = jobwatch_reqwest::Client::builder(setup.dialect)
             .base_url(setup.base_url)
             .policy(setup.policy)
-            .max_in_flight(setup.max_in_flight);
+            .max_in_flight(setup.max_in_flight)
+            .rate(setup.rate);
         for (name, value) in setup.headers {
             builder = builder.header(name, value);
         }
