@@ -69,6 +69,20 @@ pub enum Observation {
     },
 }
 
+#[cfg(feature = "http")]
+impl Observation {
+    /// When the server wants to be asked again, if it said so.
+    pub(crate) fn hint(self) -> Option<Hint> {
+        match self {
+            Self::Pending { hint }
+            | Self::Running { hint }
+            | Self::Transient { hint, .. }
+            | Self::Throttled { hint, .. } => hint,
+            _ => None,
+        }
+    }
+}
+
 /// Why an answer told nothing about the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]

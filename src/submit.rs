@@ -254,7 +254,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         self.maybe_created |= in_progress || code == 303 || code == 408 || code >= 500;
         match reading.observation {
             _ if in_progress => {
-                let hint = hint_of(reading.observation);
+                let hint = reading.observation.hint();
                 Observation::Transient { error: LookError::Status(code), hint }
             }
             Observation::Fatal { .. } | Observation::Transient { .. } | Observation::Throttled { .. }
@@ -282,7 +282,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
 
     fn observe(&mut self, now: Timestamp, id: AttemptId, observation: Observation) {
         self.throttled = matches!(observation, Observation::Throttled { .. });
-        self.retry_after = hint_of(observation).map(Hint::delay).filter(|delay| *delay <= LONGEST_CREDIBLE_HINT);
+        self.retry_after = observation.hint().map(Hint::delay).filter(|delay| *delay <= LONGEST_CREDIBLE_HINT);
         let observation = match observation {
             Observation::Transient { error, .. } | Observation::Throttled { error, .. } if self.key.is_none() => {
                 Observation::Fatal { error }
@@ -367,14 +367,6 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             throttled: self.throttled,
             retry_after: self.retry_after,
         }
-    }
-}
-
-/// The hint of an answer that created nothing.
-fn hint_of(observation: Observation) -> Option<Hint> {
-    match observation {
-        Observation::Transient { hint, .. } | Observation::Throttled { hint, .. } => hint,
-        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use http::Response;
 
-use super::slab::{Queue, View};
+use super::slab::View;
 use super::step::MOST_LEFTOVERS;
 use super::words::JobHandle;
 use super::{Fleet, News, Renewal, terms};
@@ -157,7 +157,7 @@ impl Fleet {
     pub(super) fn refuse(&mut self, now: Timestamp, why: String) {
         self.refused = Some(why);
         for slot in 0..self.slab.len() {
-            if self.slab.job(slot).is_some() && self.slab.at(slot).queue != Queue::Told {
+            if self.slab.is_occupied(slot) {
                 self.settle(slot, now);
             }
         }

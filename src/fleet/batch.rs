@@ -106,7 +106,7 @@ impl Fleet {
         if proven {
             job.poller.note_backend_proven();
         }
-        let joined = job.share(&backend, &policy, now).map(|(attempt, _)| members.push((handle, attempt)));
+        let joined = job.share(&backend, &policy, now).map(|attempt| members.push((handle, attempt)));
         match joined {
             Some(()) => self.settle(slot, now),
             None => self.slab.close(slot),

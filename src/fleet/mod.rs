@@ -214,16 +214,6 @@ impl Fleet {
         self.add(Box::new(job), class, now)
     }
 
-    /// Starts to wait for each of these jobs, an id that comes twice once.
-    pub fn insert_distinct(&mut self, jobs: impl IntoIterator<Item = JobRef>, now: Timestamp) {
-        let mut known = Distinct::default();
-        for job in jobs {
-            if known.is_new(job.id()) {
-                self.insert(job, now);
-            }
-        }
-    }
-
     /// Goes on waiting for a job where a snapshot left it.
     ///
     /// # Errors
@@ -338,7 +328,7 @@ impl Fleet {
     pub fn stop_all(&mut self, now: Timestamp) {
         let now = self.advance(now);
         for slot in 0..self.slab.len() {
-            if self.slab.job(slot).is_some() && self.slab.at(slot).queue != Queue::Told {
+            if self.slab.is_occupied(slot) {
                 self.stop_at(slot, now);
             }
         }

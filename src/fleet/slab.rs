@@ -138,8 +138,13 @@ impl Slab {
 
     /// Every slot that has a job whose wait has not ended.
     pub(super) fn occupied(&self) -> impl Iterator<Item = u32> {
-        let waiting = |slot: &Slot| slot.queue != Queue::Told && !matches!(slot.seat, Seat::Vacant);
-        (0..).zip(&self.slots).filter(move |(_, slot)| waiting(slot)).map(|(slot, _)| slot)
+        (0..self.len()).filter(|slot| self.is_occupied(*slot))
+    }
+
+    /// Whether a slot has a job whose wait has not ended.
+    pub(super) fn is_occupied(&self, slot: u32) -> bool {
+        let kept = &self.slots[slot as usize];
+        kept.queue != Queue::Told && !matches!(kept.seat, Seat::Vacant)
     }
 
     pub(super) fn len(&self) -> u32 {

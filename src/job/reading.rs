@@ -9,7 +9,7 @@ use http::Response;
 use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
 use crate::dialect::{Address, JobClass, Reading, header_text};
 use crate::policy::LONGEST_CREDIBLE_HINT;
-use crate::{Backend, Hint, LookError, Observation, Schedule, Timestamp};
+use crate::{Backend, LookError, Observation, Schedule, Timestamp};
 
 /// How long after our own create a 404 means "not yet visible".
 const VISIBLE_AFTER: Duration = Duration::from_secs(30);
@@ -86,7 +86,7 @@ impl Job {
             answered: told || is_fatal(observation),
             throttled,
             failed: failure_of(observation),
-            hinted: hint_of(observation).is_some_and(|hint| hint.delay() <= LONGEST_CREDIBLE_HINT),
+            hinted: observation.hint().is_some_and(|hint| hint.delay() <= LONGEST_CREDIBLE_HINT),
             cool_down: reading.cool_down,
             changed,
             unknown_state: changed && reading.unknown_state,
@@ -151,17 +151,6 @@ fn observation_of(class: JobClass) -> Option<Observation> {
         JobClass::Failed => Some(Observation::Failed),
         JobClass::Cancelled => Some(Observation::Cancelled),
         JobClass::Pending | JobClass::Running | JobClass::Lost => None,
-    }
-}
-
-/// The hint that the poller is handed.
-fn hint_of(observation: Observation) -> Option<Hint> {
-    match observation {
-        Observation::Pending { hint }
-        | Observation::Running { hint }
-        | Observation::Transient { hint, .. }
-        | Observation::Throttled { hint, .. } => hint,
-        _ => None,
     }
 }
 

@@ -26,17 +26,12 @@ impl Job {
     }
 
     /// Takes part in a request that is sent now, if the job is due or may be looked at early.
-    pub(crate) fn share(
-        &mut self,
-        backend: &Backend,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Option<(AttemptId, Duration)> {
+    pub(crate) fn share(&mut self, backend: &Backend, policy: &Policy, now: Timestamp) -> Option<AttemptId> {
         let attempt = self.poller.look_early(policy, now)?;
         self.hop = Some(Box::new(Hop::new(backend.renewals(), None)));
         self.sent_at = now;
         self.requests = self.requests.saturating_add(1);
-        Some((attempt.id, attempt.timeout))
+        Some(attempt.id)
     }
 
     /// Whether the job takes part in a shared request that is under way or about to be sent.

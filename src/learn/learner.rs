@@ -55,8 +55,8 @@ impl Learner {
         self.price
     }
 
-    /// Learns from a job. Tells whether the plan is another now: planning takes a
-    /// millisecond or a few and is not done for every job.
+    /// Learns from a job. Tells whether the plan is another now: planning takes a millisecond or a few and is not done for
+    /// every job.
     pub fn learn(&mut self, lesson: &Lesson) -> bool {
         if !self.history.learn(lesson) {
             return false;
@@ -78,7 +78,7 @@ impl Learner {
         // Small changes are not worth a plan.
         let is_other = new / old > 1.05 || old / new > 1.05;
         let is_off = is_other && (needed > new || self.price > 1.0);
-        if is_off || is_other {
+        if is_other {
             self.budget = requests;
         }
         if is_off {
@@ -91,8 +91,10 @@ impl Learner {
         self.news = 0.0;
         self.free_plan = Plan::for_policy(&self.history, &self.policy, 1.0);
         (self.plan, self.price) = match self.budget {
-            Some(budget) => Plan::within_budget(&self.history, &self.policy, budget, self.price),
-            None => (self.free_plan.clone(), 1.0),
+            Some(budget) if self.free_plan.expected_requests() > budget => {
+                Plan::dearer(&self.history, &self.policy, budget, self.price)
+            }
+            _ => (self.free_plan.clone(), 1.0),
         };
     }
 }

@@ -53,16 +53,12 @@ impl Plan {
         Program::new(history, policy.min_delay(), max).solve(cost)
     }
 
-    /// The cheapest plan that makes no more than so many requests for each job, and its price; the greatest price where
-    /// even that makes more.
-    pub fn within_budget(history: &History, policy: &Policy, requests: f64, from_price: f64) -> (Self, f64) {
+    /// The cheapest plan that makes no more than so many requests for each job, where the plan at the policy's own price
+    /// makes more, and its price; the greatest price where even that makes more.
+    pub(super) fn dearer(history: &History, policy: &Policy, requests: f64, from_price: f64) -> (Self, f64) {
         let max = policy.max_delay().unwrap_or(Duration::MAX);
         let program = Program::new(history, policy.min_delay(), max);
         let solve = |price: f64| program.solve(policy.request_cost().as_secs_f64() * price);
-        let free = solve(1.0);
-        if free.requests <= requests {
-            return (free, 1.0);
-        }
         // The dearer, the fewer: first outwards from the price of before, then ever closer.
         let (mut low, mut high) = (1.0, MOST_PRICE);
         let mut best = None;
