@@ -10,14 +10,20 @@ use jobwatch::{FirstLook, Jitter, Policy, PolicyBuilder, PolicyError, Spacing, S
 /// The heading of these flags in the help.
 pub(crate) const HEADING: &str = "Policy (durations are written 500ms, 30s, 5m, 1h30m)";
 
+/// By which an exponential schedule grows unless `--factor` says otherwise.
+const FACTOR: f64 = 1.5;
+
 /// When to ask, and for how long. A flag given here wins over the dialect's default.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct PolicyArgs {
-    /// How looks are spaced: exponential, constant (every --min-delay), or by the job's age as in steps:30s@0,60s@3m
-    /// [default: exponential]
+    /// How looks are spaced: learned (by how long the jobs before took), exponential (ever
+    /// wider), constant (every --min-delay), or by the job's age as in steps:30s@0,60s@3m [default: learned]
     #[arg(long, value_name = "SCHEDULE", value_parser = parse_schedule)]
     schedule: Option<ScheduleArg>,
+    /// The delay that you would accept to save one request: the learned schedule weighs the two by it [default: 2s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    request_cost: Option<Duration>,
     /// Wait this long before the first look [default: none]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     initial_delay: Option<Duration>,
@@ -27,10 +33,11 @@ pub(crate) struct PolicyArgs {
     /// The longest time from an answer to the next look, unless the server asks for more [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_delay: Option<Duration>,
-    /// How fast the exponential schedule grows, at least 1 [default: 1.5]
+    /// How fast the exponential schedule grows, at least 1; asks for that schedule where none is named [default: 1.5]
     #[arg(long, value_name = "NUMBER")]
     factor: Option<f64>,
-    /// How much of a wait is left to chance [default: equal for exponential, none for the others]
+    /// How much of a wait is left to chance [default: equal for exponential, a sixteenth of each wait for learned, none
+    /// for the others]
     #[arg(long, value_name = "KIND", value_enum)]
     jitter: Option<JitterArg>,
     /// The time limit of each job's wait; at its end comes one final look [default: 60m]
@@ -53,6 +60,7 @@ pub(crate) struct PolicyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ScheduleArg {
+    Learned,
     Exponential,
     Constant,
     Steps(Steps),
@@ -60,8 +68,11 @@ pub(crate) enum ScheduleArg {
 
 impl fmt::Display for ScheduleArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Steps(steps) = self else {
-            return f.write_str(if *self == Self::Constant { "constant" } else { "exponential" });
+        let steps = match self {
+            Self::Learned => return f.write_str("learned"),
+            Self::Exponential => return f.write_str("exponential"),
+            Self::Constant => return f.write_str("constant"),
+            Self::Steps(steps) => steps,
         };
         let time = |time: Duration| humantime::format_duration(time).to_string().replace(' ', "");
         let steps: Vec<_> = steps.iter().map(|(gap, age)| format!("{}@{}", time(gap), time(age))).collect();
@@ -97,13 +108,17 @@ impl PolicyArgs {
         let mut set = defaults;
         if let Some(schedule) = self.schedule {
             set = set.with_spacing(match schedule {
-                ScheduleArg::Exponential => Spacing::default(),
+                ScheduleArg::Learned => Spacing::Learned,
+                ScheduleArg::Exponential => Spacing::Exponential { factor: FACTOR },
                 ScheduleArg::Constant => Spacing::Constant,
                 ScheduleArg::Steps(steps) => Spacing::Steps(steps),
             });
         }
         if let Some(factor) = self.factor {
             set = set.with_factor(factor);
+        }
+        if let Some(cost) = self.request_cost {
+            set = set.with_request_cost(cost);
         }
         if let Some(jitter) = self.jitter {
             set = set.with_jitter(match jitter {
@@ -155,6 +170,7 @@ impl PolicyArgs {
             |time: Option<Duration>| time.map(|time| humantime::format_duration(time).to_string().replace(' ', ""));
         let flags = [
             ("--schedule", self.schedule.map(|schedule| schedule.to_string())),
+            ("--request-cost", time(self.request_cost)),
             ("--initial-delay", time(self.initial_delay)),
             ("--min-delay", time(self.min_delay)),
             ("--max-delay", time(self.max_delay)),
@@ -169,10 +185,20 @@ impl PolicyArgs {
         flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))).collect()
     }
 
-    /// `--factor` speaks of the exponential schedule alone.
+    /// `--factor` speaks of the exponential schedule alone, and `--request-cost` of the learned one.
     pub(crate) fn contradiction(&self) -> Option<&'static str> {
-        let other = !matches!(self.schedule, None | Some(ScheduleArg::Exponential));
-        (other && self.factor.is_some()).then_some("--factor has no effect on this --schedule; leave one of them out")
+        if self.factor.is_some() && !matches!(self.schedule, None | Some(ScheduleArg::Exponential)) {
+            return Some("--factor has no effect on this --schedule; leave one of them out");
+        }
+        if self.request_cost.is_some() && !matches!(self.schedule, None | Some(ScheduleArg::Learned)) {
+            return Some("--request-cost has no effect on this --schedule; leave one of them out");
+        }
+        if self.request_cost.is_some() && self.factor.is_some() {
+            return Some(
+                "--request-cost speaks of the learned schedule and --factor of the exponential one; leave one out",
+            );
+        }
+        None
     }
 }
 
@@ -186,10 +212,11 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 
 fn parse_schedule(text: &str) -> Result<ScheduleArg, String> {
     match text.split_once(':') {
+        None if text == "learned" => Ok(ScheduleArg::Learned),
         None if text == "exponential" => Ok(ScheduleArg::Exponential),
         None if text == "constant" => Ok(ScheduleArg::Constant),
         Some(("steps", steps)) => parse_steps(steps).map(ScheduleArg::Steps),
-        _ => Err("write exponential, constant, or steps as in steps:30s@0,60s@3m".to_owned()),
+        _ => Err("write learned, exponential, constant, or steps as in steps:30s@0,60s@3m".to_owned()),
     }
 }
 
@@ -227,22 +254,64 @@ mod tests {
 
     #[test]
     fn flags_are_told_as_they_are_read() {
-        let line = "--schedule steps:30s@0s,1m@3m --initial-delay 1m30s --min-delay 500ms --max-delay 2h --jitter full \
+        let line = "--schedule steps:30s@0s,1m@3m --request-cost 250ms --initial-delay 1m30s --min-delay 500ms --max-delay 2h --jitter full \
                     --timeout 1h --attempt-timeout 3s --max-failures 4 --max-polls 9 --max-retry-after 1day";
         let line = ["jobwatch", "wait", "--api", "tracker"].into_iter().chain(line.split_whitespace()).chain(["id"]);
         let Command::Wait(args) = Cli::try_parse_from(line.clone()).unwrap().command else { panic!("it is a wait") };
         let told = args.policy.words().join(" ");
-        assert_eq!(told.split(' ').collect::<Vec<_>>(), line.skip(4).take(20).collect::<Vec<_>>());
+        assert_eq!(told.split(' ').collect::<Vec<_>>(), line.skip(4).take(22).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_flag_without_effect_is_a_contradiction() {
+        let given = |schedule, factor: bool, cost: bool| {
+            let request_cost = cost.then_some(Duration::from_secs(1));
+            let args = PolicyArgs { schedule, request_cost, factor: factor.then_some(2.0), ..PolicyArgs::default() };
+            args.contradiction()
+        };
+        for schedule in [None, Some(ScheduleArg::Learned)] {
+            assert_eq!(given(schedule, false, true), None);
+        }
+        for schedule in [None, Some(ScheduleArg::Exponential)] {
+            assert_eq!(given(schedule, true, false), None);
+        }
+        for schedule in [ScheduleArg::Exponential, ScheduleArg::Constant] {
+            assert!(given(Some(schedule), false, true).unwrap().starts_with("--request-cost"));
+        }
+        for schedule in [ScheduleArg::Learned, ScheduleArg::Constant] {
+            assert!(given(Some(schedule), true, false).unwrap().starts_with("--factor"));
+        }
+        assert!(given(None, true, true).is_some());
+    }
+
+    #[test]
+    fn a_named_schedule_wins_over_the_default() {
+        let spacing = |schedule: Option<ScheduleArg>, factor: Option<f64>, default: Spacing| {
+            let args = PolicyArgs { schedule, factor, ..PolicyArgs::default() };
+            args.apply(Policy::builder().with_spacing(default)).map(|policy| policy.spacing())
+        };
+        assert_eq!(spacing(None, None, Spacing::Learned), Ok(Spacing::Learned));
+        assert_eq!(spacing(Some(ScheduleArg::Learned), None, Spacing::Constant), Ok(Spacing::Learned));
+        let exponential = |factor| Ok(Spacing::Exponential { factor });
+        assert_eq!(spacing(Some(ScheduleArg::Exponential), None, Spacing::Learned), exponential(1.5));
+        assert_eq!(spacing(None, Some(2.0), Spacing::Learned), exponential(2.0));
+        let cost = Duration::from_millis(70);
+        let args = PolicyArgs { request_cost: Some(cost), ..PolicyArgs::default() };
+        assert_eq!(args.apply(Policy::builder()).unwrap().request_cost(), cost);
     }
 
     #[test]
     fn schedules_are_read_as_documented() {
-        assert_eq!(parse_schedule("constant"), Ok(ScheduleArg::Constant));
+        for named in [ScheduleArg::Learned, ScheduleArg::Exponential, ScheduleArg::Constant] {
+            assert_eq!(parse_schedule(&named.to_string()), Ok(named));
+        }
         let guide = parse_schedule("steps:30s@0,60s@3m").unwrap();
         let secs = Duration::from_secs;
         let expected = Steps::new(&[(secs(30), secs(0)), (secs(60), secs(180))]).unwrap();
         assert_eq!(guide, ScheduleArg::Steps(expected));
-        for wrong in ["", "linear", "steps", "steps:", "steps:30s", "steps:30s@1s", "steps:0s@0", "constant:5s"] {
+        for wrong in
+            ["", "linear", "steps", "steps:", "steps:30s", "steps:30s@1s", "steps:0s@0", "constant:5s", "Learned"]
+        {
             assert!(parse_schedule(wrong).is_err(), "{wrong:?} was accepted");
         }
     }

@@ -9,8 +9,9 @@ const BACKEND: [&str; 6] = ["--api", "--base-url", "--header", "--header-command
 
 const WAITING: [&str; 3] = ["--concurrency", "--overall-timeout", "--save-results"];
 
-const POLICY: [&str; 11] = [
+const POLICY: [&str; 12] = [
     "--schedule",
+    "--request-cost",
     "--initial-delay",
     "--min-delay",
     "--max-delay",

@@ -92,6 +92,15 @@ fn a_constant_schedule_does_not_grow() {
     assert!(gaps.iter().all(|gap| *gap >= 0.01), "{gaps:?}");
 }
 
+/// Also where nothing has been learned yet.
+#[test]
+fn a_learned_schedule_keeps_the_bounds() {
+    let flags = ["--schedule", "learned", "--request-cost", "100ms", "--min-delay", "10ms", "--max-delay", "30ms"];
+    let (job, gaps) = wait_for_ever(&[&flags[..], &["--max-polls", "10", "--timeout", "30s"]].concat());
+    looks_spent(&job, 10);
+    assert!(gaps.iter().all(|gap| *gap >= 0.01), "{gaps:?}");
+}
+
 #[test]
 fn an_exponential_schedule_grows_by_its_factor() {
     let flags = ["--schedule", "exponential", "--min-delay", "10ms", "--max-delay", "1h", "--jitter", "none"];
@@ -151,7 +160,8 @@ fn decorrelated_jitter_reaches_to_three_times_the_wait_before() {
     let simulator = simulator("constant:1000000").start().unwrap();
     let ids = submit(&simulator.url(), 40);
     let flags = ["--min-delay", "100ms", "--max-delay", "1h", "--max-polls", "2", "--jitter", "decorrelated", "-"];
-    tracker("wait", &simulator.url(), &flags).input(ids.join("\n")).run().exits_with(4);
+    let program = tracker("wait", &simulator.url(), &flags).args(&["--schedule", "exponential"]);
+    program.input(ids.join("\n")).run().exits_with(4);
     let gaps: Vec<f64> = ids.iter().flat_map(|id| gaps(&simulator, id)).collect();
     assert_eq!(gaps.len(), 40);
     assert!(gaps.iter().all(|gap| *gap >= 0.1) && gaps.iter().any(|gap| *gap >= 0.15), "{gaps:?}");
