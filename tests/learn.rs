@@ -188,3 +188,34 @@ fn the_original_clients_rule_reproduces_its_measurement() {
     assert!((played.requests_per_job() - 7.8).abs() < 0.1, "{}", played.requests_per_job());
     assert!((played.mean_delay() - 12.3).abs() < 0.4, "{}", played.mean_delay());
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn kinds_of_jobs_are_kept_apart_and_stored_as_one_value() {
+    use jobwatch::learn::{Histories, HistoryKey, Since};
+
+    let key = |class: &str, since| HistoryKey {
+        dialect: "tracker".into(),
+        origin: "https://api.example.com".into(),
+        class: class.into(),
+        since,
+    };
+    let mut histories = Histories::new();
+    for seconds in 20..40 {
+        histories.learn(&key("short", Since::Creation), &Lesson::ended(secs(seconds - 1), secs(seconds)));
+        histories.learn(&key("long", Since::PickUp), &Lesson::ended(secs(100 * seconds), secs(100 * seconds)));
+    }
+    let stored = serde_json::to_string(&histories).unwrap();
+    let read: Histories = serde_json::from_str(&stored).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), stored);
+    let survival = |class, since| read.get(&key(class, since)).map(|history| history.survival(secs(60)));
+    assert!(survival("short", Since::Creation).is_some_and(|share| share < 0.1));
+    assert!(survival("long", Since::PickUp).is_some_and(|share| share > 0.9));
+    assert!(survival("short", Since::PickUp).is_none());
+
+    let newer = stored.replacen("\"v\":1", "\"v\":2", 1);
+    let error = serde_json::from_str::<Histories>(&newer).unwrap_err();
+    assert!(error.to_string().contains("version 2"), "{error}");
+    let spoilt = stored.replace("\"last\":[[", "\"last\":[[-1.0,null],[");
+    assert!(serde_json::from_str::<Histories>(&spoilt).is_err());
+}

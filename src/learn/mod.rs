@@ -27,10 +27,12 @@
 
 pub(crate) mod budget;
 mod histogram;
+mod histories;
 mod history;
 mod learner;
 mod planner;
 
+pub use histories::{Histories, HistoryKey, Since};
 #[cfg(feature = "serde")]
 pub use history::HistorySnapshot;
 pub use history::{History, HistoryError, Lesson};
