@@ -207,7 +207,8 @@ fn kinds_of_jobs_are_kept_apart_and_stored_as_one_value() {
     }
     let stored = serde_json::to_string(&histories).unwrap();
     let read: Histories = serde_json::from_str(&stored).unwrap();
-    assert_eq!(serde_json::to_string(&read).unwrap(), stored);
+    let jobs = read.get(&key("short", Since::Creation)).map(History::jobs);
+    assert!(jobs.is_some_and(|jobs| (jobs - 19.6).abs() < 0.1), "{jobs:?}");
     let survival = |class, since| read.get(&key(class, since)).map(|history| history.survival(secs(60)));
     assert!(survival("short", Since::Creation).is_some_and(|share| share < 0.1));
     assert!(survival("long", Since::PickUp).is_some_and(|share| share > 0.9));
