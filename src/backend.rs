@@ -108,6 +108,11 @@ impl Backend {
         self.base.origin().ascii_serialization()
     }
 
+    /// The address without user, password and a slash at its end: what tells backends of one dialect apart.
+    pub fn address(&self) -> String {
+        without_secrets(self.base.as_str()).trim_end_matches('/').to_string()
+    }
+
     /// The largest body that is read, in decoded bytes.
     pub fn max_body(&self) -> u64 {
         self.max_body
@@ -154,6 +159,17 @@ impl Backend {
             request.headers_mut().insert(name, HeaderValue::from_str(key).map_err(|_| LookError::BadUrl)?);
         }
         Ok(request)
+    }
+
+    /// Whether a create can be repeated.
+    pub(crate) fn has_idempotency_key(&self) -> bool {
+        self.dialect.description().create.as_ref().is_some_and(|create| create.idempotency_header.is_some())
+    }
+
+    /// Whether a key of this instant is still known at that one.
+    pub(crate) fn remembers_key_of(&self, at: Timestamp, now: Timestamp) -> bool {
+        let create = self.dialect.description().create.as_ref();
+        create.is_none_or(|create| now.saturating_since(at) < create.idempotency_ttl)
     }
 
     /// Where jobs are created.

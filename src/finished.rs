@@ -4,12 +4,16 @@ use core::fmt;
 use core::time::Duration;
 use std::string::{String, ToString};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Address, EndReason, Ended, JobRef, LookError, Observation, Outcome, Timestamp};
 
 /// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// It can be stored in any serde format, and then lacks only the address where the job could be cancelled. A later release
+/// reads what this one writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finished {
     /// The job.
@@ -47,6 +51,7 @@ pub struct Finished {
     /// How many jobs stood before it in the backend's queue, as last told.
     pub queue_position: Option<u64>,
     /// Where the job can be cancelled, as last told.
+    #[serde(skip)]
     pub(crate) cancel_at: Option<Address>,
 }
 

@@ -199,6 +199,14 @@ impl Job {
         self.poller.abandon_in_flight(policy, now);
     }
 
+    /// Gives the wait a fresh budget, unless it has seen the job's end.
+    pub(crate) fn renew(&mut self, policy: &Policy, now: Timestamp) {
+        self.poller.renew(policy, now);
+        if self.poller.ended().is_none() {
+            self.message = None;
+        }
+    }
+
     pub(crate) fn requests(&self) -> u32 {
         self.requests
     }

@@ -14,6 +14,7 @@
 //! | many jobs in a runtime of your own | `Fleet` |
 //! | one job over HTTP in a loop of your own | `Watch`; `Submit` to create it, `Cancel` to cancel it |
 //! | a backend that nobody has described yet | `Dialect` |
+//! | to lose no job in a crash | [`store`], and the crate `jobwatch-sqlite` |
 //! | to know when jobs end before they do | [`learn`], and [`play`] to see what it is worth |
 //! | only the decision *when*, for anything that can be asked | [`Poller`] |
 //!
@@ -125,6 +126,8 @@ mod snapshot;
 mod stats;
 #[cfg(feature = "http")]
 mod status;
+#[cfg(feature = "http")]
+pub mod store;
 #[cfg(feature = "http")]
 mod submit;
 mod time;

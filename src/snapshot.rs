@@ -61,12 +61,22 @@ impl PollerSnapshot {
 pub struct JobSnapshot {
     v: u16,
     job: crate::job::Job,
+    /// It is taken up with a fresh budget.
+    #[serde(skip)]
+    anew: bool,
 }
 
 #[cfg(feature = "http")]
 impl JobSnapshot {
     pub(crate) fn of(job: &crate::job::Job) -> Self {
-        Self { v: SNAPSHOT_VERSION, job: job.clone() }
+        Self { v: SNAPSHOT_VERSION, job: job.clone(), anew: false }
+    }
+
+    /// The same with a fresh budget: the time limit, the looks and the failures allowed count from the moment it is taken
+    /// up, and the first look comes at once. The job's age and what is known of it are kept.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self { anew: true, ..self }
     }
 
     /// The job that the snapshot tells of.
@@ -82,6 +92,9 @@ impl JobSnapshot {
         let mut job = self.job;
         check(&job.poller)?;
         job.resume(policy, now);
+        if self.anew {
+            job.renew(policy, now);
+        }
         Ok(job)
     }
 }

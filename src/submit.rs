@@ -14,6 +14,7 @@ use crate::backend::IdError;
 use crate::dialect::{HintUnit, Place, as_text, is_among, is_success, parse_delay, shortened};
 use crate::finished::TransportError;
 use crate::policy::LONGEST_CREDIBLE_HINT;
+use crate::store::Intent;
 use crate::{
     Action, AttemptId, Backend, Hint, JobRef, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState,
     Timestamp,
@@ -30,6 +31,8 @@ pub struct Submit<B, P> {
     body: Vec<u8>,
     key: Option<String>,
     poller: PollerState,
+    /// When it was sent for the first time, by somebody who did not live to hear the answer.
+    repeats: Option<Timestamp>,
     created: Vec<JobRef>,
     message: Option<String>,
     /// Some attempt may have been accepted without our learning of it.
@@ -123,16 +126,44 @@ impl core::error::Error for SubmitError {}
 impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
     /// A submission that starts now. Takes up to three `u64` from the generator.
     pub fn new(backend: B, policy: P, body: Vec<u8>, now: Timestamp, rng: &mut impl Rng) -> Self {
-        let create = backend.borrow().dialect().description().create.as_ref();
-        let key = create.and_then(|create| create.idempotency_header.as_ref());
-        let key = key.map(|_| format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()));
+        let key = backend.borrow().has_idempotency_key();
+        let key = key.then(|| format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()));
+        Self::under(backend, policy, body, key, now, rng)
+    }
+
+    /// A submission that was written down before it is sent, under its key. Takes one `u64` from the generator.
+    ///
+    /// One that a store gives back may have been sent already. It is sent again only under a key that the backend is sure
+    /// to remember; without one it fails at once, and says that there may be a job.
+    pub fn of_intent(backend: B, policy: P, intent: &Intent, now: Timestamp, rng: &mut impl Rng) -> Self {
+        let key = intent.key().map(ToString::to_string);
+        let mut submit = Self::under(backend, policy, intent.body().to_vec(), key, now, rng);
+        submit.repeats = intent.may_have_been_sent().then(|| intent.at());
+        submit.maybe_created = intent.may_have_been_sent();
+        submit
+    }
+
+    fn under(backend: B, policy: P, body: Vec<u8>, key: Option<String>, now: Timestamp, rng: &mut impl Rng) -> Self {
         let mut poller = PollerState::new(policy.borrow(), &PolicySchedule, now, rng);
         // The policy's first look is at a job that exists; a create does not wait for it.
         poller.note_wake(policy.borrow(), now);
         let (created, message) = (Vec::new(), None);
         let (maybe_created, throttled, retry_after) = (false, false, None);
-        let renewal = Renewal::Impossible;
-        Self { backend, policy, body, key, poller, created, message, maybe_created, throttled, retry_after, renewal }
+        let (renewal, repeats) = (Renewal::Impossible, None);
+        Self {
+            backend,
+            policy,
+            body,
+            key,
+            poller,
+            repeats,
+            created,
+            message,
+            maybe_created,
+            throttled,
+            retry_after,
+            renewal,
+        }
     }
 
     /// Refused credentials (401) can be renewed: once, by [`SubmitAction::Renew`].
@@ -184,6 +215,9 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             Action::Sleep { until, .. } => SubmitAction::Sleep { until },
             Action::Send(attempt) if self.is_key_forgotten(now) => {
                 let error = LookError::Expired;
+                if self.repeats.is_some() {
+                    self.message = Some("an earlier create was cut short and is not repeated".to_string());
+                }
                 self.observe(now, attempt.id, Observation::Fatal { error });
                 SubmitAction::Failed(self.failure(Some(error)))
             }
@@ -294,9 +328,16 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
 
     /// The key's time to live is over: under it a second job might be created.
     fn is_key_forgotten(&self, now: Timestamp) -> bool {
-        let create = self.backend.borrow().dialect().description().create.as_ref();
-        let life = create.map(|create| create.idempotency_ttl).filter(|_| self.poller.looks() > 1);
-        life.is_some_and(|life| now.saturating_since(self.poller.started()) >= life)
+        let backend = self.backend.borrow();
+        if let Some(at) = self.repeats {
+            return !can_repeat(
+                backend,
+                self.key.as_deref(),
+                at,
+                now.saturating_add(self.policy.borrow().attempt_timeout()),
+            );
+        }
+        self.poller.looks() > 1 && !backend.remembers_key_of(self.poller.started(), now)
     }
 
     /// The jobs that the answer names: by an id or an array of them, by an address, or by both.
@@ -368,6 +409,14 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             retry_after: self.retry_after,
         }
     }
+}
+
+/// The furthest that an intent may lie in the future: beyond it the clock was set, and nobody knows how old the key is.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Whether a create of this instant can be sent again at that one, since it cannot make a second job.
+pub(crate) fn can_repeat(backend: &Backend, key: Option<&str>, at: Timestamp, now: Timestamp) -> bool {
+    key.is_some() && backend.remembers_key_of(at, now) && at.saturating_since(now) <= CLOCK_TOLERANCE
 }
 
 /// An id as a backend writes it: a string, or an integer as far as it is read exactly.

@@ -66,6 +66,7 @@ const PRESETS: [(&str, &str); 17] = [
 #[derive(Clone)]
 pub struct Dialect {
     inner: Arc<Description>,
+    digest: u64,
 }
 
 impl Dialect {
@@ -114,12 +115,18 @@ impl Dialect {
     /// # Errors
     /// The key that is wrong, and what to write instead.
     pub fn from_toml(text: &str) -> Result<Self, DialectError> {
-        Ok(Self { inner: Arc::new(file::parse(text)?) })
+        Ok(Self { inner: Arc::new(file::parse(text)?), digest: digest(text) })
     }
 
     /// The dialect's name.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// A number that is another for another file, to tell whether what was stored was read by this description. The same
+    /// on every machine, and no protection against somebody who wants two files to have one.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// One line on what it speaks to.
@@ -187,6 +194,11 @@ impl fmt::Debug for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Dialect").field(&self.inner.name).finish()
     }
+}
+
+/// FNV-1a: short, and the same in every version.
+fn digest(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The value at a JSON pointer, with `null` as absent.

@@ -314,6 +314,28 @@ impl PollerState {
         }
     }
 
+    /// Takes a wait that did not see its job's end up again with a fresh budget of time, looks and failures; the job's age,
+    /// and how far its looks were apart, are kept. The first look comes at once, or when a throttle is over.
+    pub fn renew(&mut self, policy: &Policy, now: Timestamp) {
+        self.rebase(now);
+        let now = self.advance(now);
+        if let Phase::Ended { outcome, .. } = self.phase
+            && outcome.is_jobs_end()
+        {
+            return;
+        }
+        (self.started, self.anchor, self.throttled, self.woken) = (now, now, false, false);
+        (self.failing_since, self.denied_since, self.last_error) = (0, 0, None);
+        (self.looks, self.failed_looks, self.failures, self.setbacks, self.denials) = (0, 0, 0, 0, 0);
+        // No attempt of the earlier wait may have the name of one of this.
+        self.seed = self.seed.wrapping_add(1);
+        let longest = nanos(policy.max_retry_after());
+        self.floor = self.floor.min(now.saturating_add(longest));
+        let until = self.floor.max(now);
+        let until = self.deadline(policy).map_or(until, |deadline| until.min(deadline));
+        self.phase = Phase::Waiting { until, reason: WaitReason::InitialDelay };
+    }
+
     /// Takes up a stored state on a clock that shows `now`. Where that is before the last instant the state has seen,
     /// the clock was set back: every instant is moved by the difference, so that no wait grows.
     pub fn rebase(&mut self, now: Timestamp) {

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobwatch::store::Intent;
 use jobwatch::{
     Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
     JobRef, JobSnapshot, LookError, Session, SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError,
@@ -77,11 +78,29 @@ impl Client {
     /// # Errors
     /// See [`create`](Self::create).
     pub async fn create_raw(&self, body: Vec<u8>) -> Result<Vec<JobRef>, SubmitError> {
+        self.create_intended(&self.intent(body)).await
+    }
+
+    /// A create to be written down before it is sent, so that no crash makes a job of which nobody knows; see
+    /// [`store`](jobwatch::store). The body is JSON already; an empty one sends none.
+    pub fn intent(&self, body: Vec<u8>) -> Intent {
         let shared = &self.shared;
-        let now = || shared.clock.now();
+        // Not from the seed of the jitter: it gives every create the same.
+        let entropy = u128::from(shared.entropy()) << 64 | u128::from(shared.entropy());
+        Intent::new(&shared.session.backend(), body, shared.clock.now(), entropy)
+    }
+
+    /// Carries an [`intent`](Self::intent) out: one that is new like [`create_raw`](Self::create_raw), and one that a store
+    /// gave back, and that may have been sent already, only if that can make no second job.
+    ///
+    /// # Errors
+    /// See [`create`](Self::create).
+    pub async fn create_intended(&self, intent: &Intent) -> Result<Vec<JobRef>, SubmitError> {
+        let shared = &self.shared;
         let (backend, policy) = (shared.session.backend(), Arc::clone(shared.session.policy()));
         let rng = &mut shared.session.rng(shared.entropy());
-        let mut submit = Submit::new(Arc::clone(&backend), policy, body, now(), rng);
+        let now = || shared.clock.now();
+        let mut submit = Submit::of_intent(Arc::clone(&backend), policy, intent, now(), rng);
         if shared.session.can_renew() {
             submit = submit.with_renewal();
         }

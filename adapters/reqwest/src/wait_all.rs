@@ -162,6 +162,15 @@ impl WaitAll {
         self.fleet.insert(job, now)
     }
 
+    /// The same for a job where a snapshot left it; with what is left of its time, or [anew](JobSnapshot::anew).
+    ///
+    /// # Errors
+    /// The snapshot is of a newer version, or damaged.
+    pub fn add_snapshot(&mut self, snapshot: JobSnapshot) -> Result<JobHandle, SnapshotError> {
+        let now = self.now();
+        self.fleet.resume(snapshot, now)
+    }
+
     /// The next outcome, in order of completion. `None` when every job has ended.
     ///
     /// Cancel-safe: dropping the future, as `select!` does, loses no outcome and no answer.

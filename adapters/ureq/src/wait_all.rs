@@ -115,6 +115,15 @@ impl WaitAll {
         self.fleet.insert(job, now)
     }
 
+    /// The same for a job where a snapshot left it; with what is left of its time, or [anew](JobSnapshot::anew).
+    ///
+    /// # Errors
+    /// The snapshot is of a newer version, or damaged.
+    pub fn add_snapshot(&mut self, snapshot: JobSnapshot) -> Result<JobHandle, SnapshotError> {
+        let now = self.now();
+        self.fleet.resume(snapshot, now)
+    }
+
     pub(crate) fn resume(
         shared: Arc<Shared>,
         policy: Arc<Policy>,

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use jobwatch::store::Intent;
 use jobwatch::{
     CancelError, Cancellation, Credentials, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, FleetEvent, JobRef, JobSnapshot,
     Policy, RateLimit, Stats, Status, SubmitError, TransportError,
@@ -70,6 +71,15 @@ pub trait Client: Debug {
     /// As the driver says.
     fn create(&self, body: &Value) -> Result<Vec<JobRef>, SubmitError>;
 
+    /// A create to be written down before it is sent.
+    fn intent(&self, body: &[u8]) -> Intent;
+
+    /// Carries one out that is new, or that a store gave back.
+    ///
+    /// # Errors
+    /// As the driver says.
+    fn create_intended(&self, intent: &Intent) -> Result<Vec<JobRef>, SubmitError>;
+
     /// One look at a job.
     fn status(&self, job: &JobRef) -> Status;
 
@@ -121,6 +131,9 @@ pub trait Client: Debug {
 
     /// Goes on waiting where snapshots left off, to the last.
     fn resume(&self, snapshots: Vec<JobSnapshot>) -> Vec<Finished>;
+
+    /// Waits for many jobs, for some of them where snapshots left off, to the last.
+    fn wait_all_with(&self, jobs: Vec<JobRef>, snapshots: Vec<JobSnapshot>) -> Vec<Finished>;
 
     /// What all waits and looks of this client have cost.
     fn metrics(&self) -> Stats;

@@ -1,6 +1,9 @@
 //! Creating jobs: never twice by accident.
 
+use std::time::Duration;
+
 use jobwatch::LookError;
+use jobwatch::store::Intent;
 use serde_json::{Value, json};
 
 use crate::kiln::{KEY, build, dialect_with_idempotency, fired, firing, giving_up_after, hurried, millis};
@@ -151,4 +154,44 @@ pub fn create_that_never_left(driver: &dyn Driver) {
     let failed = client.create(&Value::Null).expect_err("nobody is there");
 
     assert_eq!((failed.error, failed.maybe_created), (Some(LookError::Unreachable), false));
+}
+
+/// A create that was written down is sent under its key; what a store gives back is sent again under the same one.
+pub fn intent_is_carried_out_again_under_its_key(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings", [created()]);
+    let client = driver.client(Setup::of(&server).dialect(dialect_with_idempotency()));
+    let intent = client.intent(br#"{"cone":6}"#);
+    assert_ne!(client.intent(b"").key(), intent.key(), "another create has another key");
+    let key = intent.key().map(str::to_owned);
+    let stored = Intent::stored(intent.id().to_owned(), key, intent.body().to_vec(), intent.at());
+    for intent in [intent, stored] {
+        assert_eq!(client.create_intended(&intent).expect("the kiln accepts")[0].id(), "a");
+    }
+
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[0].header("idempotency-key").is_some() && requests[0].body == br#"{"cone":6}"#);
+    assert_eq!(requests[0].header("idempotency-key"), requests[1].header("idempotency-key"));
+    assert_eq!(requests[0].body, requests[1].body);
+}
+
+/// Without a key, or under one that is too old, what may have been sent is never sent again.
+pub fn intent_that_may_make_a_second_job_is_not_sent(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings", [created()]);
+    let client = driver.client(Setup::of(&server).dialect(dialect_with_idempotency()));
+    let now = client.intent(b"").at();
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    for (key, at) in [
+        (None, now),
+        (Some("k"), now.saturating_sub(days(2))),
+        // The clock was set back since.
+        (Some("k"), now.saturating_add(days(2))),
+    ] {
+        let intent = Intent::stored("i".to_owned(), key.map(str::to_owned), Vec::new(), at);
+        let failed = client.create_intended(&intent).expect_err("it is not sent");
+        assert!(failed.maybe_created && failed.message.contains("not repeated"), "{failed}");
+    }
+    assert!(server.requests().is_empty());
 }

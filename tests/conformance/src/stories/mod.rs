@@ -80,12 +80,13 @@ stories! { $
     many:
         looks_keep_their_rate, creates_have_a_rate_of_their_own, empty_list, duplicate_ids_are_told_once, statuses_look_once_each, slow_job_holds_nobody_up,
         end_without_an_answer_is_told_at_once, stop_in_the_middle, stop_during_hung_requests, drop_in_the_middle,
-        resume_from_snapshots, every_true_end_under_faults, metrics_agree_with_the_server;
+        resume_from_snapshots, snapshots_join_a_wait, every_true_end_under_faults, metrics_agree_with_the_server;
     creating:
         create_sends_its_body, create_fans_out, create_without_key_is_sent_once,
         create_on_a_used_connection_is_sent_once, create_with_key_is_repeated_under_it,
         create_refused_is_not_repeated, create_follows_no_redirect, create_that_never_left,
-        create_that_hangs_is_sent_once;
+        create_that_hangs_is_sent_once, intent_is_carried_out_again_under_its_key,
+        intent_that_may_make_a_second_job_is_not_sent;
     addresses:
         ids_are_percent_encoded, base_url_with_a_path, poll_url_instead_of_an_id, poll_url_of_another_origin;
     secrets:

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use jobwatch::store::Intent;
 use jobwatch::{
     CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
 };
@@ -67,6 +68,14 @@ impl ReqwestClient {
 impl Client for ReqwestClient {
     fn create(&self, body: &Value) -> Result<Vec<JobRef>, SubmitError> {
         self.runtime.block_on(self.client.create(body))
+    }
+
+    fn intent(&self, body: &[u8]) -> Intent {
+        self.client.intent(body.to_vec())
+    }
+
+    fn create_intended(&self, intent: &Intent) -> Result<Vec<JobRef>, SubmitError> {
+        self.runtime.block_on(self.client.create_intended(intent))
     }
 
     fn status(&self, job: &JobRef) -> Status {
@@ -161,6 +170,14 @@ impl Client for ReqwestClient {
             }
             told
         })
+    }
+
+    fn wait_all_with(&self, jobs: Vec<JobRef>, snapshots: Vec<JobSnapshot>) -> Vec<Finished> {
+        let mut all = self.client.wait_all(jobs);
+        for snapshot in snapshots {
+            all.add_snapshot(snapshot).expect("it is whole");
+        }
+        self.tell_while(all, &mut |_| true)
     }
 
     fn metrics(&self) -> Stats {

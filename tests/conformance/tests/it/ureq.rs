@@ -6,6 +6,7 @@ use std::iter;
 use std::thread;
 use std::time::Duration;
 
+use jobwatch::store::Intent;
 use jobwatch::{
     CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
 };
@@ -46,6 +47,14 @@ impl Driver for Ureq {
 impl Client for UreqClient {
     fn create(&self, body: &Value) -> Result<Vec<JobRef>, SubmitError> {
         self.0.create(body)
+    }
+
+    fn intent(&self, body: &[u8]) -> Intent {
+        self.0.intent(body.to_vec())
+    }
+
+    fn create_intended(&self, intent: &Intent) -> Result<Vec<JobRef>, SubmitError> {
+        self.0.create_intended(intent)
     }
 
     fn status(&self, job: &JobRef) -> Status {
@@ -119,6 +128,14 @@ impl Client for UreqClient {
 
     fn resume(&self, snapshots: Vec<JobSnapshot>) -> Vec<Finished> {
         self.0.resume(snapshots).expect("they are whole").collect()
+    }
+
+    fn wait_all_with(&self, jobs: Vec<JobRef>, snapshots: Vec<JobSnapshot>) -> Vec<Finished> {
+        let mut all = self.0.wait_all(jobs);
+        for snapshot in snapshots {
+            all.add_snapshot(snapshot).expect("it is whole");
+        }
+        all.collect()
     }
 
     fn metrics(&self) -> Stats {
