@@ -1,7 +1,6 @@
 //! A history: what the jobs that were waited for have taught about how long such jobs take.
 
 use alloc::collections::VecDeque;
-#[cfg(feature = "serde")]
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -152,11 +151,13 @@ impl History {
 
     /// The believed density of durations as steps: from and to in seconds, and the share of jobs in between.
     pub fn density(&self) -> impl Iterator<Item = (f64, f64, f64)> {
-        let survival = self.estimate.survival();
-        (0..LENGTH).map(move |bucket| {
-            let (from, to) = edges_in_seconds(bucket);
-            (from, to, survival[bucket] - survival[bucket + 1])
-        })
+        steps(self.estimate.survival())
+    }
+
+    /// The same of the jobs that were seen, as far as there were any, without what is believed beside them: what
+    /// forecasts are made from.
+    pub fn seen_density(&self) -> impl Iterator<Item = (f64, f64, f64)> {
+        steps(self.estimate.seen_survival())
     }
 
     pub(super) fn histogram(&self) -> &Histogram {
@@ -177,6 +178,14 @@ impl History {
         let missing = (width.max(1.0) - (to - from)).max(0.0);
         Interval { from: (from.min(to) - missing / 2.0).max(0.0), to: to + missing / 2.0, weight: 1.0 }
     }
+}
+
+/// What each bucket holds: from and to in seconds, and the share of jobs in between.
+fn steps(survival: Vec<f64>) -> impl Iterator<Item = (f64, f64, f64)> {
+    (0..LENGTH).map(move |bucket| {
+        let (from, to) = edges_in_seconds(bucket);
+        (from, to, survival[bucket] - survival[bucket + 1])
+    })
 }
 
 /// A duration in units of the grid.

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod compare;
+mod plan;
 mod policy;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use jobwatch::{Dialect, RateLimit};
 use jobwatch_simulator::{Api, Durations, Faults};
 
 pub(crate) use compare::CompareArgs;
+pub(crate) use plan::PlanArgs;
 pub(crate) use policy::PolicyArgs;
 use policy::parse_duration;
 
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     Cancel(CancelArgs),
     /// List the backends that are known, show a dialect's file, or check one
     Dialects(DialectsArgs),
+    /// Tell when one job will be asked for and why, and the worst-case bounds
+    Plan(PlanArgs),
     /// Play polling rules on the same durations, in simulated time: requests against delay
     Compare(CompareArgs),
     /// Run a job backend to try things against

@@ -1,5 +1,7 @@
 //! `jobwatch compare`: polling rules played on the same durations, in simulated time.
 
+mod picture;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use serde::Serialize;
 
 use crate::args::{CompareArgs, Rate};
 use crate::failure::Failure;
+use crate::picture::save;
+use picture::{Curve, Point};
 
 /// Rules by the names under which they are asked for, in the order in which they are told.
 const NAMES: [&str; 11] = [
@@ -70,6 +74,9 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     for (name, rule) in &rules {
         played.push((name.as_str(), run(*rule, &policy, &durations, limit, args.seed)));
     }
+    if let Some(path) = &args.svg {
+        save(path, &drawing(args, &policy, &durations, limit, &rules, &played)?)?;
+    }
     let mut out = io::stdout().lock();
     if args.json {
         for (name, played) in &played {
@@ -78,9 +85,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         }
     } else {
         writeln!(out, "{}", table(&played, policy.request_cost()))?;
-        let limited = limit.map_or_else(String::new, |limit| {
-            format!("; {} jobs and at most {} requests a second", limit.arrivals, limit.rate)
-        });
+        let limited = limit.map_or_else(String::new, |limit| format!("; {}", in_words(limit)));
         writeln!(
             out,
             "\n{} jobs of {} s, in this order, in simulated time; seed {}{limited}\ncost: the mean delay, and {} for each request",
@@ -92,6 +97,46 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     }
     out.flush()?;
     Ok(0)
+}
+
+/// Each policy a point; those that weigh requests against delay are curves over what a request is worth, unless a limit
+/// sets that.
+fn drawing(
+    args: &CompareArgs,
+    policy: &Policy,
+    durations: &[Duration],
+    limit: Option<Limit>,
+    rules: &[(String, Named)],
+    played: &[(&str, Played)],
+) -> Result<String, Failure> {
+    let point = |name: &str, played: &Played| Point {
+        name: name.to_owned(),
+        requests: played.requests_per_job(),
+        delay: played.mean_delay(),
+    };
+    let mut curves = Vec::new();
+    for (name, rule) in [("oracle", Named::Oracle), ("learned", Named::Learned)] {
+        if limit.is_some() || !rules.iter().any(|(_, there)| *there == rule) {
+            continue;
+        }
+        let mut points = Vec::with_capacity(COSTS.len());
+        for cost in COSTS.map(Duration::from_millis) {
+            let policy = policy.to_builder().with_request_cost(cost).build().map_err(Failure::usage)?;
+            points.push((cost, point(name, &run(rule, &Arc::new(policy), durations, limit, args.seed))));
+        }
+        curves.push(Curve { name, points });
+    }
+    let points: Vec<_> = played.iter().map(|(name, played)| point(name, played)).collect();
+    let limited = limit.map_or_else(String::new, |limit| format!(" There come {}.", in_words(limit)));
+    let jobs = format!("{} jobs of {} s", durations.len(), args.durations);
+    picture::picture(&jobs, &limited, &points, &curves)
+}
+
+/// What a request is worth along a curve, in milliseconds.
+const COSTS: [u64; 11] = [250, 400, 650, 1_000, 1_600, 2_500, 4_000, 7_000, 11_000, 18_000, 30_000];
+
+fn in_words(limit: Limit) -> String {
+    format!("{} jobs and at most {} requests a second", limit.arrivals, limit.rate)
 }
 
 fn limit(args: &CompareArgs) -> Result<Option<Limit>, Failure> {
@@ -149,14 +194,23 @@ fn policy(args: &CompareArgs) -> Result<Policy, Failure> {
 }
 
 fn durations(args: &CompareArgs, limit: Option<Limit>) -> Result<Vec<Duration>, Failure> {
-    let spec = args.durations.as_str();
-    let durations = if Path::new(spec).is_file() { Durations::file(spec) } else { Durations::parse(spec) };
-    let durations = durations.map_err(|error| Failure::usage(format_args!("--durations: {error}")))?;
+    let durations = read_durations(&args.durations)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // some ten thousand
     let usual = limit.map_or(JOBS, |limit| ((limit.arrivals * SECONDS) as usize).clamp(JOBS, 100_000));
     let jobs = args.jobs.map(|jobs| jobs as usize).or(durations.recorded().map(<[_]>::len)).unwrap_or(usual);
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    Ok((0..jobs as u64).map(|number| durations.nth(number, &mut rng)).collect())
+    Ok(drawn(&durations, jobs, args.seed).collect())
+}
+
+/// A file, or a distribution in words.
+pub(crate) fn read_durations(spec: &str) -> Result<Durations, Failure> {
+    let durations = if Path::new(spec).is_file() { Durations::file(spec) } else { Durations::parse(spec) };
+    durations.map_err(|error| Failure::usage(format_args!("--durations: {error}")))
+}
+
+/// So many of them; the same for the same seed.
+pub(crate) fn drawn(durations: &Durations, jobs: usize, seed: u64) -> impl Iterator<Item = Duration> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..jobs as u64).map(move |number| durations.nth(number, &mut rng))
 }
 
 fn run(rule: Named, policy: &Arc<Policy>, durations: &[Duration], limit: Option<Limit>, seed: u64) -> Played {

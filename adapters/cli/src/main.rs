@@ -13,6 +13,8 @@ mod header_command;
 mod ids;
 mod interrupt;
 mod log;
+mod picture;
+mod plan;
 mod report;
 mod saving;
 mod simulate;
@@ -56,6 +58,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Status(args) => runtime.block_on(status::status(args)),
         Command::Cancel(args) => runtime.block_on(cancel::cancel(args)),
         Command::Dialects(args) => dialects::dialects(args),
+        Command::Plan(args) => plan::plan(args),
         Command::Compare(args) => compare::compare(args),
         Command::Simulate(args) => simulate::simulate(args),
     };

@@ -226,7 +226,7 @@ impl Shared {
 }
 
 /// A file without a name of its own yet; dropping it removes it.
-fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new();
     file.prefix(".jobwatch-").suffix(".part");
     #[cfg(unix)]

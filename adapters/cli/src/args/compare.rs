@@ -1,6 +1,7 @@
 //! The flags of `jobwatch compare`.
 #![allow(clippy::doc_markdown)] // the doc comments are the program's help, which is no Markdown
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -44,6 +45,9 @@ pub(crate) struct CompareArgs {
     /// The same seed plays the same
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Draw requests against delay: each policy a point, learned and oracle curves over what a request is worth
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
     /// Print one JSON object a line for each policy
     #[arg(long)]
     pub(crate) json: bool,

@@ -17,7 +17,7 @@ const FACTOR: f64 = 1.5;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct PolicyArgs {
-    /// How looks are spaced: learned (by how long the jobs before took), exponential (ever
+    /// How looks are spaced: learned (by how long the jobs before took; `jobwatch plan` shows how), exponential (ever
     /// wider), constant (every --min-delay), or by the job's age as in steps:30s@0,60s@3m [default: learned]
     #[arg(long, value_name = "SCHEDULE", value_parser = parse_schedule)]
     schedule: Option<ScheduleArg>,
@@ -183,6 +183,19 @@ impl PolicyArgs {
             ("--max-retry-after", time(self.max_retry_after)),
         ];
         flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))).collect()
+    }
+
+    /// The schedule in force, as it is written.
+    pub(crate) fn schedule_name(&self, spacing: Spacing) -> String {
+        let named = match spacing {
+            Spacing::Learned => Some(ScheduleArg::Learned),
+            Spacing::Exponential { .. } => Some(ScheduleArg::Exponential),
+            Spacing::Constant => Some(ScheduleArg::Constant),
+            Spacing::Steps(steps) => Some(ScheduleArg::Steps(steps)),
+            // Of a later release.
+            _ => self.schedule,
+        };
+        named.map_or_else(String::new, |named| named.to_string())
     }
 
     /// `--factor` speaks of the exponential schedule alone, and `--request-cost` of the learned one.

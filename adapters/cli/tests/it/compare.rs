@@ -75,6 +75,70 @@ fn people_get_a_table_within_80_columns() {
     assert!(ran.out.contains("learned") && ran.out.contains("cost: the mean delay"), "{}", ran.out);
 }
 
+/// The texts of a picture, and how many curves it has.
+fn drawn(arguments: &[&str]) -> (Vec<String>, usize) {
+    let scratch = Scratch::new();
+    let path = scratch.path("compare.svg");
+    jobwatch(&["compare", "--svg", &path]).args(arguments).run().exits_with(0);
+    let svg = scratch.read("compare.svg");
+    assert!(svg.len() < 60_000 && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    let picture = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
+    let texts = picture.descendants().filter(|node| node.has_tag_name("text")).filter_map(|node| node.text());
+    let texts = texts.map(|text| text.trim().to_owned()).collect();
+    let curves = picture.descendants().filter(|node| node.has_tag_name("polyline"));
+    (
+        texts,
+        curves.filter(|node| node.attribute("points").is_some_and(|points| points.matches(',').count() > 5)).count(),
+    )
+}
+
+#[test]
+fn the_picture_names_every_policy() {
+    let (texts, curves) = drawn(&["--durations", "uniform:20..40", "--jobs", "30"]);
+    for line in played(&["--durations", "uniform:20..40", "--jobs", "30"]) {
+        let name = text(&line["policy"]);
+        assert!(texts.iter().any(|text| text == name || text.starts_with(&format!("{name}: "))), "{name}: {texts:?}");
+    }
+    assert_eq!(curves, 2);
+    for told in ["learned 0.25 s", "oracle 30 s", "requests for each job", "mean delay until the end is noticed"] {
+        assert!(texts.iter().any(|text| text == told), "no {told:?} in {texts:?}");
+    }
+    // What is far from the others stands at the edge with its numbers.
+    assert!(texts.iter().any(|text| text.starts_with("k8s: ")), "{texts:?}");
+}
+
+#[test]
+fn a_picture_of_few_or_odd_policies_is_drawn() {
+    for (policies, durations, curves) in
+        [("k8s", "constant:5", 0), ("fixed:5s", "constant:5", 0), ("learned,fixed:1h", "exponential:60", 1)]
+    {
+        let (texts, drawn) = drawn(&["--durations", durations, "--policies", policies, "--jobs", "20"]);
+        assert_eq!(drawn, curves, "{policies}");
+        for name in policies.split(',') {
+            assert!(texts.iter().any(|text| text.starts_with(name)), "{name}: {texts:?}");
+        }
+    }
+    let (texts, curves) = drawn(&[
+        "--durations",
+        "constant:10",
+        "--policies",
+        "k8s,learned",
+        "--jobs",
+        "50",
+        "--rate",
+        "10/s",
+        "--arrivals",
+        "5/s",
+    ]);
+    assert!(curves == 0 && texts.iter().any(|text| text.contains("at most 10 requests a second")), "{texts:?}");
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_local_trouble() {
+    let ran = jobwatch(&["compare", "--durations", "constant:5", "--policies", "k8s", "--svg", "/no/such/place.svg"]);
+    ran.run().exits_with(5).prints_nothing().complains(&["cannot write", "/no/such/place.svg"]);
+}
+
 #[test]
 fn what_cannot_be_played_is_refused() {
     for (arguments, says) in [

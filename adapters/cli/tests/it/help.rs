@@ -50,6 +50,22 @@ fn each_command_tells_its_flags() {
     mentions("status", &[&BACKEND, &["--attempt-timeout", "--concurrency", "--json"]]);
     mentions("cancel", &[&BACKEND, &["--timeout", "--attempt-timeout", "--concurrency", "--json"]]);
     mentions("dialects", &[&["--json", "show", "check"]]);
+    let own = [
+        "--durations",
+        "--jobs",
+        "--seed",
+        "--history",
+        "--class",
+        "--api",
+        "--base-url",
+        "--created",
+        "--svg",
+        "--json",
+    ];
+    mentions("plan", &[&POLICY, &own]);
+    let own =
+        ["--durations", "--policies", "--jobs", "--request-cost", "--rate", "--arrivals", "--seed", "--svg", "--json"];
+    mentions("compare", &[&["--min-delay", "--max-delay", "--factor"], &own]);
 }
 
 #[test]
@@ -71,7 +87,20 @@ fn help_names_every_preset_and_every_simulated_api() {
 #[test]
 fn the_program_tells_its_commands_and_exit_statuses() {
     let ran = jobwatch(&["--help"]).run().exits_with(0);
-    for word in ["demo", "simulate", "submit", "wait", "status", "cancel", "dialects", "Exit status", "130", "143"] {
+    for word in [
+        "demo",
+        "simulate",
+        "submit",
+        "wait",
+        "status",
+        "cancel",
+        "dialects",
+        "plan",
+        "compare",
+        "Exit status",
+        "130",
+        "143",
+    ] {
         assert!(ran.out.contains(word), "no {word} in {}", ran.out);
     }
 }

@@ -12,6 +12,7 @@ mod help;
 mod interrupts;
 mod keys;
 mod pipes;
+mod plan;
 mod policy;
 mod program;
 mod saving;
