@@ -29,6 +29,7 @@ pub(crate) mod budget;
 mod histogram;
 mod histories;
 mod history;
+pub mod idea;
 mod learner;
 mod planner;
 

@@ -64,13 +64,28 @@ pub(crate) fn draw(
     })();
     painted.map_err(|error| Failure::local(format_args!("cannot draw: {error}")))?;
     // The library's own first line has neither a size in pixels nor a name.
-    let body = svg.split_once('\n').map_or("", |(_, body)| body);
+    let body = without_empty_texts(svg.split_once('\n').map_or("", |(_, body)| body));
     let name = escaped(&format!("{title}. {subtitle}"));
     let (units_wide, units_high) = (width * SCALE, height * SCALE);
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {units_wide} {units_high}\" role=\"img\" aria-label=\"{name}\">\n<title>{name}</title>\n{body}"
+         viewBox=\"0 0 {units_wide} {units_high}\" style=\"max-width:100%;height:auto\" role=\"img\" aria-label=\"{name}\">\n<title>{name}</title>\n{body}"
     ))
+}
+
+/// Marks without a name are texts without words to the library, on a line of their own.
+fn without_empty_texts(body: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    let mut all = body.lines();
+    while let Some(line) = all.next() {
+        if line.is_empty() {
+            // Between its two tags.
+            (_, _) = (lines.pop(), all.next());
+        } else {
+            lines.push(line);
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Text in one line at a place in units.

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::args::PlanArgs;
 use crate::failure::Failure;
-use crate::picture::{clock, save, time};
+use crate::picture::{clock, save};
 use crate::target::Target;
 use forecast::{AtLook, Distribution, Forecast};
 use looks::{Known, Look, MOST, Planned, Rule, looks};
@@ -215,8 +215,8 @@ impl Reckoned {
         let cost = self.policy.request_cost();
         if let Some(delay) = self.forecast.delay() {
             let requests = self.forecast.requests;
-            let sum = time(delay + requests * cost.as_secs_f64());
-            let late = time(delay);
+            let sum = clock(delay + requests * cost.as_secs_f64());
+            let late = clock(delay);
             writeln!(out, "\nexpected: {requests:.2} requests a job, its end noticed {late} late in the mean")?;
             writeln!(out, "cost: {sum}, with {} for each request", told(cost))?;
         }
@@ -229,7 +229,7 @@ impl Reckoned {
 
     fn tell_bounds(&self, out: &mut impl Write) -> io::Result<()> {
         let bounds = self.policy.bounds();
-        write!(out, "\nat the worst: noticed {} late", time(self.worst_delay().as_secs_f64()))?;
+        write!(out, "\nat the worst: noticed {} late", clock(self.worst_delay().as_secs_f64()))?;
         if let Some(last) = self.looks.last().filter(|_| !self.is_cut()) {
             write!(out, "; {} looks", last.number)?;
         }
@@ -244,7 +244,7 @@ impl Reckoned {
             HintRule::Follow => "takes the place of a gap",
         };
         let gap =
-            bounds.max_gap.map_or_else(String::new, |gap| format!(", to {} at the most", time(gap.as_secs_f64())));
+            bounds.max_gap.map_or_else(String::new, |gap| format!(", to {} at the most", clock(gap.as_secs_f64())));
         writeln!(out, "\na Retry-After on an unfinished job {follows}{gap}")
     }
 }

@@ -67,7 +67,7 @@ impl Rule {
             Self::Constant => "every --min-delay",
             Self::Step => "the step for this age",
             Self::NothingKnown => "little is known: ever wider",
-            Self::HardlyAnyEnds => "hardly any job ends sooner",
+            Self::HardlyAnyEnds => "skips when hardly any job ends",
             Self::ManyEnd => "many jobs end about now",
             Self::FewTakeSoLong => "few jobs take so long",
             Self::Weighed => "delay weighed against requests",

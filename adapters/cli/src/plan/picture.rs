@@ -1,5 +1,6 @@
 //! The plan as a picture: how long jobs take, when it looks, and how late an end is noticed, above the same ages.
 
+use jobwatch::Spacing;
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::element::{Circle, PathElement, Rectangle};
@@ -33,10 +34,14 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 
 pub(super) fn picture(reckoned: &Reckoned) -> Result<String, Failure> {
     let title = format!("When the {} schedule looks at a job", reckoned.schedule);
-    let expected = match reckoned.forecast.delay() {
-        Some(delay) => format!("{:.1} requests a job, {} late in the mean. ", reckoned.forecast.requests, time(delay)),
-        None => String::new(),
+    let cost = match reckoned.policy.spacing() {
+        Spacing::Learned => format!(", a request being worth {}", time(reckoned.policy.request_cost().as_secs_f64())),
+        _ => String::new(),
     };
+    let requests = reckoned.forecast.requests;
+    let late = reckoned.forecast.delay().map(time);
+    let expected =
+        late.map_or_else(String::new, |late| format!("{requests:.1} requests a job, {late} late in the mean{cost}. "));
     let height = HEADER + HEIGHTS.iter().sum::<u32>();
     draw((WIDTH, height), &title, &format!("{expected}Jobs: {}", reckoned.source), |whole| {
         let ages = ages(reckoned);
@@ -196,15 +201,19 @@ fn delays(area: &Area<'_>, ages: &Axis, reckoned: &Reckoned, looks: &[(usize, At
 /// Ages, the delay of a job that ends then, and whether any number of jobs does; to where waits are over.
 fn late(ages: &Axis, reckoned: &Reckoned) -> Vec<(f64, f64, bool)> {
     let highest = ages.values(POINTS).map(|age| around(age, ages, reckoned)).fold(0.0, f64::max);
+    let (early, late) = (reckoned.distribution.quantile(FEW), reckoned.distribution.quantile(1.0 - FEW));
     let delays = instants_and_between(ages, reckoned).into_iter().map_while(|age| {
-        let is_common = around(age, ages, reckoned) > RARE * highest;
+        let is_common = around(age, ages, reckoned) > RARE * highest && (early..=late).contains(&age);
         Some((age, reckoned.forecast.delay_at(age)?, is_common))
     });
     delays.collect()
 }
 
-/// Where the density is below this part of its greatest, hardly any job ends.
+/// Where the density is below this part of its greatest, hardly any job ends ...
 const RARE: f64 = 0.02;
+
+/// ... nor before or after this share of them has.
+const FEW: f64 = 0.004;
 
 const FAINT: RGBColor = RGBColor(175, 184, 193);
 

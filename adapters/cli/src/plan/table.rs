@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::Reckoned;
 use super::looks::{Look, Rule};
-use crate::picture::{clock, time};
+use crate::picture::clock;
 
 /// Lines at the most; what is left is told in one.
 const MOST_LINES: usize = 24;
@@ -31,14 +31,18 @@ impl Group {
 
     fn add(&mut self, look: &Look) {
         self.last = *look;
-        self.gap = (self.gap.0.min(look.gap.0), self.gap.1.max(look.gap.1));
+        // A gap that the time limit cuts says nothing of the others.
+        if look.gap.0 >= self.gap.0.mul_f64(1.0 - ALIKE) {
+            self.gap = (self.gap.0.min(look.gap.0), self.gap.1.max(look.gap.1));
+        }
         self.rule = self.rule.filter(|rule| *rule == look.rule);
     }
 
-    /// Whether the look goes on as the one before it.
-    fn is_like(&self, look: &Look) -> bool {
+    /// Whether the look goes on as the one before it; one that the time limit may cut short does.
+    fn is_like(&self, look: &Look, limit: Option<Duration>) -> bool {
         let near = |a: Duration, b: Duration| (a.as_secs_f64() / b.as_secs_f64() - 1.0).abs() < ALIKE;
-        self.rule == Some(look.rule) && near(look.gap.0, self.gap.0) && near(look.gap.1, self.gap.1)
+        let is_cut = Some(look.to) == limit;
+        self.rule == Some(look.rule) && (is_cut || near(look.gap.0, self.gap.0) && near(look.gap.1, self.gap.1))
     }
 }
 
@@ -46,7 +50,7 @@ pub(super) fn table(reckoned: &Reckoned) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["look", "age", "after", "ended", "late", "why"]);
-    for group in groups(&reckoned.looks) {
+    for group in groups(&reckoned.looks, reckoned.policy.total_timeout()) {
         table.add_row(row(&group, reckoned));
     }
     for column in table.column_iter_mut().take(5) {
@@ -55,11 +59,11 @@ pub(super) fn table(reckoned: &Reckoned) -> Table {
     table
 }
 
-fn groups(looks: &[Look]) -> Vec<Group> {
+fn groups(looks: &[Look], limit: Option<Duration>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for look in looks {
         match groups.last_mut() {
-            Some(group) if group.is_like(look) => group.add(look),
+            Some(group) if group.is_like(look, limit) => group.add(look),
             _ => groups.push(Group::of(*look)),
         }
     }
@@ -90,7 +94,7 @@ fn row(group: &Group, reckoned: &Reckoned) -> [String; 6] {
     let inside = first.number - 1..last.number.min(reckoned.forecast.looks.len());
     let looks = reckoned.forecast.looks.get(inside).unwrap_or_default();
     let (found, delay) = looks.iter().fold((0.0, 0.0), |sum, look| (sum.0 + look.found, sum.1 + look.delay));
-    let late = if found > 1e-4 { time(delay / found) } else { String::new() };
+    let late = if found > 1e-4 { clock(delay / found) } else { String::new() };
     [
         number,
         span(first.from, last.to),

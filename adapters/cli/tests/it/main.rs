@@ -11,6 +11,7 @@ mod headers;
 mod help;
 mod interrupts;
 mod keys;
+mod pictures;
 mod pipes;
 mod plan;
 mod policy;
