@@ -89,7 +89,8 @@ impl Outcomes {
         self.counts[outcome as usize] += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds what another has counted.
+    pub fn merge(&mut self, other: &Self) {
         for (count, other) in self.counts.iter_mut().zip(other.counts) {
             *count += other;
         }

@@ -3,14 +3,17 @@
 //! A look that is forgotten costs one harmless request, so looks are not written down. What is paid for is the job, and a
 //! program that wants to lose none writes a [`Change`] at these moments, of which a job has about three:
 //!
-//! | moment | change | to be on the disk |
+//! | moment | change | to be written |
 //! |---|---|---|
 //! | a create is about to be sent | [`Intended`](Change::Intended), with its idempotency key | before it is sent |
 //! | the create was answered | [`Settled`](Change::Settled), with the ids | before they are told |
-//! | a job is to be waited for whose id came from elsewhere | [`Added`](Change::Added) | whenever it may be |
+//! | a job is to be waited for whose id came from elsewhere | [`Added`](Change::Added) | before it is asked for |
 //! | its state is another ([`FleetEvent::Changed`](crate::FleetEvent::Changed)) | [`Moved`](Change::Moved) | whenever it may be |
 //! | it has ended | [`Ended`](Change::Ended) | before the outcome is told |
-//! | the outcome was told | [`Told`](Change::Told) | whenever it may be |
+//! | the outcome was told | [`Told`](Change::Told) | before the next one is told |
+//!
+//! Two of them need not survive a power cut, only the end of the process: a move that is forgotten costs a request, and an
+//! outcome that nobody marked as told is told again.
 //!
 //! A wait that has ended while its job may go on (timed out, given up, rejected, stopped) changes nothing: the job is
 //! unfinished, and is waited for again with a fresh budget ([`JobSnapshot::anew`]).
@@ -39,7 +42,8 @@ pub trait Store {
     /// Why something could not be read or written.
     type Error: core::error::Error + Send + Sync + 'static;
 
-    /// Writes all of these, in their order, or none. When it returns, they survive the loss of the process and of power.
+    /// Writes all of these, in their order, or none. When it returns, they survive the loss of the process and, if one of
+    /// them is [lasting](Change::is_lasting), of power.
     ///
     /// # Errors
     /// Nothing was written.
@@ -106,6 +110,17 @@ pub enum Change {
     Ended(Box<Finished>),
     /// The outcome of the job with this id was told.
     Told(String),
+}
+
+impl Change {
+    /// Whether it has to survive the loss of power, with all that was written before it: a sync of the disk is worth more
+    /// than all the rest of a write.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Intended(_) | Self::Settled { .. } | Self::Added(_) | Self::Ended(_) => true,
+            Self::Moved(_) | Self::Told(_) => false,
+        }
+    }
 }
 
 /// What is kept of a job that has not ended.
@@ -203,7 +218,8 @@ impl Intent {
         self.may_have_been_sent
     }
 
-    /// Whether it can be sent again now without making a second job: it has a key, which the backend still remembers.
+    /// Whether it can be sent again now without making a second job: it has a key, which the backend will remember for
+    /// another minute.
     pub fn can_be_repeated(&self, backend: &Backend, now: Timestamp) -> bool {
         can_repeat(backend, self.key(), self.at, now)
     }

@@ -330,12 +330,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
     fn is_key_forgotten(&self, now: Timestamp) -> bool {
         let backend = self.backend.borrow();
         if let Some(at) = self.repeats {
-            return !can_repeat(
-                backend,
-                self.key.as_deref(),
-                at,
-                now.saturating_add(self.policy.borrow().attempt_timeout()),
-            );
+            return !can_repeat(backend, self.key.as_deref(), at, now);
         }
         self.poller.looks() > 1 && !backend.remembers_key_of(self.poller.started(), now)
     }
@@ -411,12 +406,14 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
     }
 }
 
-/// The furthest that an intent may lie in the future: beyond it the clock was set, and nobody knows how old the key is.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+/// So much of a key's life has to be left when a create is sent again: it takes its time to get there. As far may an
+/// intent lie in the future; beyond it the clock was set, and nobody knows how old the key is.
+const KEY_MARGIN: Duration = Duration::from_secs(60);
 
 /// Whether a create of this instant can be sent again at that one, since it cannot make a second job.
 pub(crate) fn can_repeat(backend: &Backend, key: Option<&str>, at: Timestamp, now: Timestamp) -> bool {
-    key.is_some() && backend.remembers_key_of(at, now) && at.saturating_since(now) <= CLOCK_TOLERANCE
+    let remembered = backend.remembers_key_of(at, now.saturating_add(KEY_MARGIN));
+    key.is_some() && remembered && at.saturating_since(now) <= KEY_MARGIN
 }
 
 /// An id as a backend writes it: a string, or an integer as far as it is read exactly.

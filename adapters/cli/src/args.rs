@@ -204,6 +204,10 @@ pub(crate) struct SubmitArgs {
     /// with 429 is tried again then
     #[arg(long, value_name = "N", requires = "wait", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_active: Option<u32>,
+    /// Keep what is created in this file, so that no crash makes a job of which nobody knows: each create is written down
+    /// before it is sent, and the ids before they are printed. `jobwatch wait --state FILE` goes on with what is in it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// Print one JSON object a line, and after --wait a summary
     #[arg(long)]
     pub(crate) json: bool,
@@ -226,9 +230,15 @@ pub(crate) struct WaitArgs {
     /// Say nothing on standard error but what went wrong
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// Keep the jobs and their outcomes in this file, which is made where there is none: after a crash, or whenever
+    /// jobwatch is started again with it, it goes on with those that have not ended, without ids. An outcome is written
+    /// down before it is printed; one of a job that is named again is printed again. The jobs of other backends in the
+    /// file are left alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// Ids or poll URLs of jobs; - reads them from standard input, one a line, and waits for each as soon as its line
     /// comes
-    #[arg(value_name = "ID|URL", required = true)]
+    #[arg(value_name = "ID|URL", required_unless_present = "state")]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) backend: BackendArgs,

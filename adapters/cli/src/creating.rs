@@ -1,19 +1,30 @@
 //! Creates, one after another, as long as there is room.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
+use jobwatch::store::Intent;
 use jobwatch::{JobRef, SubmitError};
 use jobwatch_reqwest::Client;
 use tokio::time::{Instant, sleep_until};
 
 use crate::failure::{Failure, is_refusal};
+use crate::state::Creator;
 
 /// After a create that was refused for too many jobs, the time to the next; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 type UnderWay = Pin<Box<dyn Future<Output = Result<Vec<JobRef>, SubmitError>>>>;
+
+/// Creates that earlier runs left without an answer, to be sent again under their keys, before any that is new.
+struct Earlier {
+    creator: Creator,
+    left: VecDeque<Intent>,
+    /// The one under way is one of them.
+    under_way: bool,
+}
 
 /// The creates of one `submit`. The first that fails ends them, since it may stand for the rest.
 pub(crate) struct Creates {
@@ -26,6 +37,7 @@ pub(crate) struct Creates {
     /// No more are begun.
     over: bool,
     limit: Option<Limit>,
+    earlier: Option<Earlier>,
 }
 
 /// The most jobs that may be unfinished at once.
@@ -51,6 +63,8 @@ struct Refusal {
 #[derive(Debug)]
 pub(crate) enum Created {
     Jobs(Vec<JobRef>),
+    /// The same by a create of an earlier run, which may have made them then.
+    Again(Vec<JobRef>),
     /// The backend has no place for another job yet; told once until it has one.
     NoPlace(String),
     /// No more creates are sent; the jobs exist all the same.
@@ -62,7 +76,12 @@ pub(crate) enum Created {
 impl Creates {
     /// So many creates with this body.
     pub(crate) fn new(client: Client, body: Vec<u8>, count: u32) -> Self {
-        Self { client, body, count, done: 0, under_way: None, over: false, limit: None }
+        Self { client, body, count, done: 0, under_way: None, over: false, limit: None, earlier: None }
+    }
+
+    /// The same, with each written down before it is sent; and before them those of earlier runs.
+    pub(crate) fn with_state(self, creator: Creator, intents: Vec<Intent>) -> Self {
+        Self { earlier: Some(Earlier { creator, left: intents.into(), under_way: false }), ..self }
     }
 
     /// The same with so many jobs unfinished at once at the most. A create that is throttled is no failure then, unless
@@ -78,7 +97,8 @@ impl Creates {
 
     /// A create is under way, or there will be another.
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_under_way() || (!self.over && self.left() > 0)
+        let earlier = self.earlier.as_ref().is_some_and(|earlier| !earlier.left.is_empty());
+        self.is_under_way() || (!self.over && (earlier || self.left() > 0))
     }
 
     pub(crate) fn is_under_way(&self) -> bool {
@@ -94,6 +114,10 @@ impl Creates {
         if !self.is_busy() {
             return false;
         }
+        if let Some(under_way) = self.earlier.as_mut().and_then(|earlier| earlier.next(&self.client)) {
+            self.under_way = Some(under_way);
+            return true;
+        }
         if let Some(limit) = &self.limit {
             if limit.refusal.as_ref().is_some_and(|refusal| refusal.again_at > Instant::now()) {
                 return true;
@@ -104,7 +128,13 @@ impl Creates {
             }
         }
         let (client, body) = (self.client.clone(), self.body.clone());
-        self.under_way = Some(Box::pin(async move { client.create_raw(body).await }));
+        let creator = self.earlier.as_ref().map(|earlier| earlier.creator.clone());
+        self.under_way = Some(Box::pin(async move {
+            match creator {
+                Some(creator) => creator.create(&client, body).await,
+                None => client.create_raw(body).await,
+            }
+        }));
         true
     }
 
@@ -119,6 +149,12 @@ impl Creates {
         };
         let answer = under_way.await;
         self.under_way = None;
+        if self.earlier.as_mut().is_some_and(|earlier| std::mem::take(&mut earlier.under_way)) {
+            return match answer {
+                Ok(jobs) => Created::Again(jobs),
+                Err(error) => self.fail(error, Some("a create that was cut short earlier was sent again, and failed")),
+            };
+        }
         match answer {
             Ok(jobs) => {
                 self.done += 1;
@@ -132,7 +168,7 @@ impl Creates {
                 let limit = self.limit.as_mut().expect("only with a limit a refusal may pass");
                 if limit.refuse(error.retry_after) { Created::NoPlace(error.message) } else { Created::TryAgain }
             }
-            Err(error) => self.fail(error),
+            Err(error) => self.fail(error, None),
         }
     }
 
@@ -162,14 +198,25 @@ impl Creates {
         error.throttled && !error.maybe_created && !spent
     }
 
-    fn fail(&mut self, error: SubmitError) -> Created {
+    fn fail(&mut self, error: SubmitError, what: Option<&str>) -> Created {
         self.over = true;
-        let message = match self.count {
-            1 if error.created.is_empty() => format!("no job was created: {error}"),
-            count => format!("create {} of {count} failed: {error}", self.done + 1),
+        let message = match (what, self.count) {
+            (Some(what), _) => format!("{what}: {error}"),
+            (None, 1) if error.created.is_empty() => format!("no job was created: {error}"),
+            (None, count) => format!("create {} of {count} failed: {error}", self.done + 1),
         };
         let status = if is_refusal(error.error) { 3 } else { 4 };
         Created::Failed(error.created, Failure { status, message })
+    }
+}
+
+impl Earlier {
+    /// Begins the next, if there is one.
+    fn next(&mut self, client: &Client) -> Option<UnderWay> {
+        let intent = self.left.pop_front()?;
+        self.under_way = true;
+        let (client, creator) = (client.clone(), self.creator.clone());
+        Some(Box::pin(async move { creator.carry_out(&client, &intent).await }))
     }
 }
 

@@ -10,16 +10,21 @@ use crate::report::one_line;
 /// Ids named in the command that goes on; with more, a file of ids is of more use.
 const MOST_IDS_TOLD: usize = 20;
 
-/// The command that waits for these jobs, without secrets.
-pub(crate) fn command_to_go_on(
-    backend: &BackendArgs,
-    policy: &PolicyArgs,
-    save_results: Option<&Path>,
-    jobs: &[JobRef],
-) -> String {
+/// Where results and jobs are kept.
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) results: Option<&'a Path>,
+    pub(crate) state: Option<&'a Path>,
+    /// Where the backend is: without ids, no id can tell.
+    pub(crate) address: &'a str,
+}
+
+/// The command that waits for these jobs, and for those of the state file, without secrets.
+pub(crate) fn command_to_go_on(backend: &BackendArgs, policy: &PolicyArgs, kept: &Kept<'_>, jobs: &[JobRef]) -> String {
     let mut words = vec!["jobwatch wait --api".to_owned(), quote(&backend.api)];
     // Without a query, which is never sent and may be a secret.
-    if let Some(url) = backend.base_url.as_ref().and_then(|url| url.split(['?', '#']).next()) {
+    let given = backend.base_url.as_ref().and_then(|url| url.split(['?', '#']).next());
+    if let Some(url) = given.or(kept.state.map(|_| kept.address)) {
         words.push(format!("--base-url {}", quote(url)));
     }
     for header in &backend.headers {
@@ -33,7 +38,9 @@ pub(crate) fn command_to_go_on(
     words.extend(backend.header_command.as_ref().map(|_| "--header-command …".to_owned()));
     words.extend(backend.rate.as_ref().map(|rate| format!("--rate {}", rate.text)));
     words.extend(policy.words());
-    words.extend(save_results.map(|directory| format!("--save-results {}", quote(&directory.display().to_string()))));
+    let path = |flag: &str, path: &Path| format!("{flag} {}", quote(&path.display().to_string()));
+    words.extend(kept.results.map(|directory| path("--save-results", directory)));
+    words.extend(kept.state.map(|file| path("--state", file)));
     if jobs.iter().any(|job| job.id().starts_with('-')) {
         words.push("--".to_owned());
     }
@@ -84,12 +91,30 @@ mod tests {
         };
         let jobs = [JobRef::new("it's").unwrap()];
         let policy = PolicyArgs::with_attempt_timeout(Some(Duration::from_secs(90)));
-        let command = command_to_go_on(&backend, &policy, Some(Path::new("my results")), &jobs);
+        let kept = Kept { results: Some(Path::new("my results")), state: None, address: "http://127.0.0.1:5000" };
+        let command = command_to_go_on(&backend, &policy, &kept, &jobs);
         assert_eq!(
             command,
             "jobwatch wait --api tracker --base-url http://127.0.0.1:5000 --header 'X-Api-Key: …' \
              --header 'A: ${env:KEY}' --header 'B: Bearer ${env:KEY}' --header 'C: …' --header @keys.txt \
              --header-command … --attempt-timeout 1m30s --save-results 'my results' 'it'\\''s'"
+        );
+    }
+
+    #[test]
+    fn with_a_state_file_no_id_is_needed_but_the_address() {
+        let backend = BackendArgs {
+            api: "mine.toml".to_owned(),
+            base_url: None,
+            headers: Vec::new(),
+            header_command: None,
+            rate: None,
+            max_body: None,
+        };
+        let kept = Kept { results: None, state: Some(Path::new("a b.state")), address: "https://x.example/v1" };
+        assert_eq!(
+            command_to_go_on(&backend, &PolicyArgs::default(), &kept, &[]),
+            "jobwatch wait --api mine.toml --base-url https://x.example/v1 --state 'a b.state'"
         );
     }
 }

@@ -18,6 +18,7 @@ mod plan;
 mod report;
 mod saving;
 mod simulate;
+mod state;
 mod status;
 mod submit;
 mod target;

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::report::Report;
 use crate::saving::Saver;
+use crate::state::StateFile;
 use crate::target::{self, Target};
 use crate::view::View;
 use crate::wait::{Flags, built, conclude, tell_of_credentials};
@@ -39,13 +40,22 @@ pub(crate) async fn submit(args: &SubmitArgs, logging: bool) -> Result<u8, Failu
     if let Some(directory) = &args.waiting.save_results {
         waiting = waiting.with_saver(Saver::open(directory, &client, look)?);
     }
+    if let Some(path) = &args.state {
+        waiting = waiting.with_state_of_creates(StateFile::open(path, &client.backend())?, &client)?;
+    }
     if !args.wait {
         let (told, _) = waiting.only_creating().run(None, &interrupt, |_| ()).await?;
         tell_of_credentials(told.status, &target);
         return Ok(told.status);
     }
     let (told, report) = waiting.run(args.waiting.overall_timeout, &interrupt, |_| ()).await?;
-    let flags = Flags { backend: &args.backend, policy: &args.policy, waiting: &args.waiting, quiet: args.quiet };
+    let flags = Flags {
+        backend: &args.backend,
+        policy: &args.policy,
+        waiting: &args.waiting,
+        state: args.state.as_deref(),
+        quiet: args.quiet,
+    };
     conclude(&target, &flags, &told, report, start.elapsed())
 }
 

@@ -10,11 +10,12 @@ use jobwatch_reqwest::Client;
 use crate::args::{BackendArgs, PolicyArgs, WaitArgs, WaitFlags};
 use crate::credentials;
 use crate::failure::Failure;
-use crate::go_on::command_to_go_on;
+use crate::go_on::{Kept, command_to_go_on};
 use crate::ids::{self, Intake};
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary, counted};
 use crate::saving::Saver;
+use crate::state::StateFile;
 use crate::target::{self, Target};
 use crate::view::{View, note};
 use crate::waiting::{Told, Waiting};
@@ -29,7 +30,7 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let start = Instant::now();
     let (mut jobs, mut intake) = ids::named(&args.ids)?;
     let limit = args.waiting.overall_timeout;
-    if jobs.is_empty() && args.backend.base_url.is_none() {
+    if jobs.is_empty() && args.backend.base_url.is_none() && args.state.is_none() {
         // The first job may tell by its URL where the backend is; without one there is nobody to ask.
         match first(intake.as_mut(), limit).await? {
             First::Job(job) => jobs.push(job),
@@ -45,16 +46,26 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let client = built(builder.max_in_flight(args.waiting.concurrency as usize))?;
 
     let view = View::new(args.quiet, logging, 1.0);
-    let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json)).with_jobs(jobs);
+    let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json));
     if let Some(directory) = &args.waiting.save_results {
         waiting = waiting.with_saver(Saver::open(directory, &client, patience)?);
     }
     if let Some(intake) = intake {
         waiting = waiting.with_intake(intake);
     }
+    waiting = match &args.state {
+        Some(path) => waiting.with_state(StateFile::open(path, &client.backend())?, &client, jobs)?,
+        None => waiting.with_jobs(jobs),
+    };
     let limit = limit.map(|limit| limit.saturating_sub(start.elapsed()));
     let (told, report) = waiting.run(limit, &interrupt, |_| ()).await?;
-    let flags = Flags { backend: &args.backend, policy: &args.policy, waiting: &args.waiting, quiet: args.quiet };
+    let flags = Flags {
+        backend: &args.backend,
+        policy: &args.policy,
+        waiting: &args.waiting,
+        state: args.state.as_deref(),
+        quiet: args.quiet,
+    };
     conclude(&target, &flags, &told, report, start.elapsed())
 }
 
@@ -87,6 +98,7 @@ pub(crate) struct Flags<'a> {
     pub(crate) backend: &'a BackendArgs,
     pub(crate) policy: &'a PolicyArgs,
     pub(crate) waiting: &'a WaitFlags,
+    pub(crate) state: Option<&'a Path>,
     pub(crate) quiet: bool,
 }
 
@@ -111,15 +123,17 @@ pub(crate) fn conclude<W: Write>(
     }
     if !told.unfinished.is_empty() {
         note(format_args!("not known to have ended: {}; to go on waiting:", told.unfinished.len()));
-        let directory = flags.waiting.save_results.as_deref();
-        note(format_args!("  {}", to_go_on(flags, directory, &told.unfinished)));
+        // What the state file does not hold is named.
+        let named = if flags.state.is_some() && !told.broken { &[][..] } else { &told.unfinished };
+        note(format_args!("  {}", to_go_on(flags, told, named)));
     }
     tell_of_credentials(told.status, target);
     Ok(told.status)
 }
 
-fn to_go_on(flags: &Flags<'_>, directory: Option<&Path>, jobs: &[JobRef]) -> String {
-    command_to_go_on(flags.backend, flags.policy, directory, jobs)
+fn to_go_on(flags: &Flags<'_>, told: &Told, jobs: &[JobRef]) -> String {
+    let kept = Kept { results: flags.waiting.save_results.as_deref(), state: flags.state, address: &told.address };
+    command_to_go_on(flags.backend, flags.policy, &kept, jobs)
 }
 
 /// Where credentials were refused, how the backend takes them.

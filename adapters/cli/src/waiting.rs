@@ -1,11 +1,14 @@
 //! Waiting for jobs, and for those that are created meanwhile: shows, prints and saves what comes, until it is over.
 
-use std::collections::HashSet;
+mod stored;
+mod telling;
+
+use std::collections::{HashSet, VecDeque};
 use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
-use jobwatch::{Distinct, Finished, FleetEvent, JobRef, Outcome, Stats};
+use jobwatch::{Distinct, Finished, FleetEvent, JobRef, Outcomes, Stats};
 use jobwatch_reqwest::{Client, WaitAll};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -15,6 +18,7 @@ use crate::ids::Intake;
 use crate::interrupt::Interrupt;
 use crate::report::{Report, counted, one_line};
 use crate::saving::{Saved, Saver};
+use crate::state::{State, StateNews};
 use crate::view::{View, note};
 
 /// So long the answer to a create is waited for when everything else is to end: it may be a job that is paid for.
@@ -29,6 +33,8 @@ pub(crate) struct Waiting<W> {
     view: View,
     report: Report<W>,
     creates: Option<Creates>,
+    /// Ids are printed when jobs are created.
+    creates_are_told: bool,
     /// Ids that come in their own time.
     intake: Option<Intake>,
     /// There may be ids that were not read.
@@ -36,6 +42,15 @@ pub(crate) struct Waiting<W> {
     /// Ids that are waited for; the same again is no other job.
     known: Distinct,
     saver: Option<Saver>,
+    state: Option<State>,
+    /// Ends of earlier runs that are told in this one.
+    again: Vec<Finished>,
+    /// How many of them there were.
+    told_again: Outcomes,
+    /// Ends to be told one after another, with a detail, and whether that is the end of it.
+    tellings: VecDeque<(Finished, Option<String>, bool)>,
+    /// Why the state file does not hold everything.
+    trouble: Option<String>,
     /// The backend's words that were warned of.
     unknown: HashSet<String>,
     exit: ExitStatus,
@@ -72,6 +87,10 @@ pub(crate) struct Told {
     pub(crate) not_created: u32,
     /// It ended while there may have been more ids to come.
     pub(crate) unread: bool,
+    /// The state file does not hold all of it.
+    pub(crate) broken: bool,
+    /// Where the backend is.
+    pub(crate) address: String,
     pub(crate) stats: Stats,
 }
 
@@ -80,6 +99,7 @@ enum News {
     Created(Created),
     Ids(Vec<Result<JobRef, Failure>>),
     Saved(Box<(Finished, Result<Saved, String>)>),
+    State(StateNews),
     Interrupted,
     Over,
     CreateTakesTooLong,
@@ -96,10 +116,16 @@ impl<W: Write> Waiting<W> {
             view,
             report,
             creates: None,
+            creates_are_told: true,
             intake: None,
             unread: false,
             known: Distinct::default(),
             saver: None,
+            state: None,
+            again: Vec::new(),
+            told_again: Outcomes::default(),
+            tellings: VecDeque::new(),
+            trouble: None,
             unknown: HashSet::new(),
             exit: ExitStatus::default(),
             unfinished: Vec::new(),
@@ -148,16 +174,21 @@ impl<W: Write> Waiting<W> {
         let told = self.go_on(limit, interrupt, &mut keep).await;
         self.view.close();
         told?;
-        let not_created = self.creates.as_ref().map_or(0, Creates::left);
+        let not_created = self.creates.take().map_or(0, |creates| creates.left());
+        self.close_state();
         if not_created > 0 {
             self.exit.note_status(4);
         }
+        let mut stats = self.all.stats().clone();
+        stats.outcomes.merge(&self.told_again);
         let told = Told {
             status: interrupt.status().unwrap_or_else(|| self.exit.code()),
             unfinished: self.unfinished,
             not_created,
             unread: self.unread,
-            stats: self.all.stats().clone(),
+            broken: self.trouble.is_some(),
+            address: self.all.fleet().backend().address(),
+            stats,
         };
         Ok((told, self.report))
     }
@@ -174,12 +205,14 @@ impl<W: Write> Waiting<W> {
         if let Some(ticks) = &mut ticks {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
+        self.tell_again(keep)?;
         while self.has_more() {
             let news = tokio::select! {
                 event = self.all.next_event(), if !self.drained => News::Fleet(event),
                 created = next_created(&mut self.creates) => News::Created(created),
                 ids = next_ids(&mut self.intake) => News::Ids(ids),
                 saved = next_saved(&mut self.saver) => News::Saved(Box::new(saved)),
+                news = next_of_state(&mut self.state) => News::State(news),
                 () = interrupt.came(), if self.course != Course::Interrupted => News::Interrupted,
                 () = &mut over => News::Over,
                 () = &mut last_create => News::CreateTakesTooLong,
@@ -191,6 +224,11 @@ impl<W: Write> Waiting<W> {
                 News::Ids(ids) if ids.is_empty() => self.intake = None,
                 News::Ids(ids) => self.take_ids(ids),
                 News::Saved(saved) => self.take_saved(*saved, keep)?,
+                News::State(StateNews::Trouble(problem)) => {
+                    self.take_trouble(problem);
+                    last_create.set(after(Some(LAST_CREATE)));
+                }
+                News::State(news) => self.take_stored(news, keep)?,
                 News::Interrupted => {
                     self.stop();
                     self.course = Course::Interrupted;
@@ -217,8 +255,9 @@ impl<W: Write> Waiting<W> {
         // A job of which nobody knows whether it has ended keeps its place.
         let open = self.open;
         let creating = self.creates.as_mut().is_some_and(|creates| creates.start(open));
-        let more =
-            !self.drained || creating || self.intake.is_some() || self.saver.as_ref().is_some_and(Saver::is_busy);
+        let storing = self.state.as_ref().is_some_and(State::is_busy);
+        let saving = self.saver.as_ref().is_some_and(Saver::is_busy);
+        let more = !self.drained || creating || self.intake.is_some() || saving || storing;
         if !more && self.creates.as_ref().is_some_and(Creates::is_busy) {
             let jobs = counted(open as u64, "job");
             note(format_args!("jobwatch: --max-active leaves no room beside {jobs} whose end is not known"));
@@ -229,7 +268,10 @@ impl<W: Write> Waiting<W> {
     fn take(&mut self, event: Option<FleetEvent>, keep: &mut impl FnMut(&Finished)) -> Result<(), Failure> {
         match event {
             None => self.drained = true,
-            Some(FleetEvent::Changed { handle, state }) => self.view.changed(self.all.fleet(), handle, &state),
+            Some(FleetEvent::Changed { handle, state }) => {
+                self.store_change(handle);
+                self.view.changed(self.all.fleet(), handle, &state);
+            }
             Some(FleetEvent::UnknownState { state, .. }) => self.warn_of(state),
             Some(FleetEvent::Finished { handle, finished }) => {
                 self.exit.note(&finished);
@@ -242,11 +284,10 @@ impl<W: Write> Waiting<W> {
                     self.unfinished.push(finished.job.clone());
                 }
                 self.view.finished(handle, &finished, self.all.fleet());
-                let made = self.purpose == Purpose::WaitAndSave && finished.outcome == Outcome::Succeeded;
-                match &mut self.saver {
-                    Some(saver) if made => saver.save(*finished),
-                    None if made => self.take_saved((*finished, Err(INTERRUPTED.to_owned())), keep)?,
-                    _ => self.tell(&finished, None, keep)?,
+                match &mut self.state {
+                    // It comes back when it is safe.
+                    Some(state) if finished.outcome.is_jobs_end() => state.end(finished),
+                    _ => self.conclude(*finished, keep)?,
                 }
             }
             Some(_) => {}
@@ -257,16 +298,16 @@ impl<W: Write> Waiting<W> {
     fn add(&mut self, job: JobRef) {
         if self.known.is_new(job.id()) {
             let handle = self.all.add(job);
-            self.view.added(handle, self.all.fleet());
-            self.open += 1;
-            self.drained = false;
+            self.waits_for(handle);
         }
     }
 
     /// Each id is waited for. A line that is no id is told at once and ends the reading, not the wait for those before it.
     fn take_ids(&mut self, ids: Vec<Result<JobRef, Failure>>) {
+        let mut asked = Vec::new();
         for id in ids {
             match id {
+                Ok(job) if self.state.is_some() => asked.push(job),
                 Ok(job) => self.add(job),
                 Err(failure) => {
                     self.intake = None;
@@ -275,6 +316,7 @@ impl<W: Write> Waiting<W> {
                 }
             }
         }
+        self.look_up(asked);
     }
 
     fn take_created(&mut self, created: Created) -> Result<(), Failure> {
@@ -286,10 +328,16 @@ impl<W: Write> Waiting<W> {
                 return Ok(());
             }
             Created::Jobs(jobs) => (jobs, None),
+            Created::Again(jobs) => {
+                self.view.remark(format_args!("a create that was cut short earlier is answered now"));
+                (jobs, None)
+            }
             Created::Failed(jobs, failure) => (jobs, Some(failure)),
         };
         for job in jobs {
-            self.view.print(|| self.report.created(job.id()))?;
+            if self.creates_are_told {
+                self.view.print(|| self.report.created(job.id()))?;
+            }
             if self.purpose != Purpose::Create {
                 self.add(job);
             }
@@ -302,44 +350,6 @@ impl<W: Write> Waiting<W> {
             self.exit.note_status(failure.status);
             self.view.aside(|| note(format_args!("jobwatch: {}", failure.message)));
         }
-        Ok(())
-    }
-
-    fn take_saved(
-        &mut self,
-        (mut finished, saved): (Finished, Result<Saved, String>),
-        keep: &mut impl FnMut(&Finished),
-    ) -> Result<(), Failure> {
-        let detail = match saved {
-            Ok(saved) => {
-                for path in &saved.replaced {
-                    self.view.remark(format_args!("{} was replaced", path.display()));
-                }
-                saved.files.first().map(|first| match saved.files.len() - 1 {
-                    0 => first.display().to_string(),
-                    more => format!("{} and {more} more", first.display()),
-                })
-            }
-            Err(problem) => {
-                let problem = format!("the result was not saved: {problem}");
-                self.exit.note_status(5);
-                let id = one_line(finished.job.id());
-                self.view.aside(|| note(format_args!("jobwatch: {id}: {}", one_line(&problem))));
-                finished.error = Some(problem);
-                None
-            }
-        };
-        self.tell(&finished, detail.as_deref(), keep)
-    }
-
-    fn tell(
-        &mut self,
-        finished: &Finished,
-        detail: Option<&str>,
-        keep: &mut impl FnMut(&Finished),
-    ) -> Result<(), Failure> {
-        self.view.print(|| self.report.finished(finished, detail))?;
-        keep(finished);
         Ok(())
     }
 
@@ -369,20 +379,12 @@ impl<W: Write> Waiting<W> {
         }
     }
 
-    async fn stop_saving(&mut self, keep: &mut impl FnMut(&Finished)) -> Result<(), Failure> {
-        if let Some(mut saver) = self.saver.take() {
-            for finished in saver.stop().await {
-                self.take_saved((finished, Err(INTERRUPTED.to_owned())), keep)?;
-            }
-        }
-        Ok(())
-    }
-
     fn leave_create(&mut self) {
         if self.creates.as_mut().is_some_and(Creates::abandon) {
             self.exit.note_status(4);
-            self.view
-                .aside(|| note(format_args!("jobwatch: a create was not answered in time and may have made a job")));
+            let kept = if self.state.is_some() { "; what became of it is found out when it goes on" } else { "" };
+            let problem = format!("a create was not answered in time and may have made a job{kept}");
+            self.view.aside(|| note(format_args!("jobwatch: {problem}")));
         }
     }
 }
@@ -404,6 +406,13 @@ async fn next_ids(intake: &mut Option<Intake>) -> Vec<Result<JobRef, Failure>> {
 async fn next_tick(ticks: &mut Option<Interval>) {
     match ticks {
         Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_of_state(state: &mut Option<State>) -> StateNews {
+    match state {
+        Some(state) => state.next().await,
         None => std::future::pending().await,
     }
 }

@@ -22,11 +22,51 @@ pub struct Journal<S: Store> {
     thread: Option<JoinHandle<S>>,
 }
 
-type Done<E> = Box<dyn FnOnce(Result<(), JournalError<E>>) + Send>;
-
 enum Order<S: Store> {
     Write(Vec<Change>, Done<S::Error>),
-    Ask(Box<dyn FnOnce(&mut S) + Send>),
+    Ask(Question<S>),
+}
+
+/// Is called in any case: whoever waits for it must not wait for ever.
+struct Done<E>(Option<Acknowledge<E>>);
+
+type Acknowledge<E> = Box<dyn FnOnce(Result<(), JournalError<E>>) + Send>;
+
+impl<E> Done<E> {
+    fn call(mut self, written: Result<(), JournalError<E>>) {
+        if let Some(done) = self.0.take() {
+            done(written);
+        }
+    }
+}
+
+impl<E> Drop for Done<E> {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Err(JournalError::Gone));
+        }
+    }
+}
+
+/// The same of a question.
+struct Question<S>(Option<Ask<S>>);
+
+type Ask<S> = Box<dyn FnOnce(Option<&mut S>) + Send>;
+
+impl<S> Question<S> {
+    fn call(mut self, store: &mut S) {
+        if let Some(ask) = self.0.take() {
+            ask(Some(store));
+        }
+    }
+}
+
+impl<S> Drop for Question<S> {
+    fn drop(&mut self) {
+        if let Some(ask) = self.0.take() {
+            ask(None);
+        }
+    }
 }
 
 /// Why changes were not written.
@@ -52,15 +92,12 @@ impl<S: Store + Send + 'static> Journal<S> {
 
     /// Writes these, all or none, and then calls `done`.
     pub fn write(&self, changes: Vec<Change>, done: impl FnOnce(Result<(), JournalError<S::Error>>) + Send + 'static) {
-        if let Err(Order::Write(_, done)) = self.order(Order::Write(changes, Box::new(done))) {
-            done(Err(JournalError::Gone));
-        }
+        self.order(Order::Write(changes, Done(Some(Box::new(done)))));
     }
 
-    /// Calls a function with the store, after everything that was handed in before. Where the thread is gone it is
-    /// dropped.
-    pub fn ask(&self, ask: impl FnOnce(&mut S) + Send + 'static) {
-        let _ = self.order(Order::Ask(Box::new(ask)));
+    /// Calls a function with the store, after everything that was handed in before; with `None` where the store panicked.
+    pub fn ask(&self, ask: impl FnOnce(Option<&mut S>) + Send + 'static) {
+        self.order(Order::Ask(Question(Some(Box::new(ask)))));
     }
 
     /// Waits until everything is written, and gives the store back; `None` where it panicked.
@@ -68,10 +105,10 @@ impl<S: Store + Send + 'static> Journal<S> {
         self.end()
     }
 
-    fn order(&self, order: Order<S>) -> Result<(), Order<S>> {
-        match &self.orders {
-            Some(orders) => orders.send(order).map_err(|refused| refused.0),
-            None => Err(order),
+    fn order(&self, order: Order<S>) {
+        if let Some(orders) = &self.orders {
+            // What is refused is dropped, and says so.
+            let _ = orders.send(order);
         }
     }
 }
@@ -106,7 +143,7 @@ fn run<S: Store>(mut store: S, backend: &BackendKey, orders: &Receiver<Order<S>>
                 Order::Ask(ask) => {
                     // What was handed in before it comes before it.
                     commit(&mut store, backend, &mut changes, &mut waiting);
-                    ask(&mut store);
+                    ask.call(&mut store);
                 }
             }
         }
@@ -119,7 +156,7 @@ fn commit<S: Store>(store: &mut S, backend: &BackendKey, changes: &mut Vec<Chang
     let written = if changes.is_empty() { Ok(()) } else { store.write(backend, changes).map_err(Arc::new) };
     changes.clear();
     for done in mem::take(waiting) {
-        done(written.clone().map_err(JournalError::Store));
+        done.call(written.clone().map_err(JournalError::Store));
     }
 }
 

@@ -32,8 +32,8 @@
 //! alone may read a new file (mode 0600 on Unix); no credential is ever in it, but results are, and addresses in them may
 //! be signed. Ended jobs stay, to be told again when somebody asks for them by their ids.
 //!
-//! The journal mode is WAL and every commit is synced (`synchronous=FULL`), so that a commit that has returned survives
-//! power loss as far as the disk tells the truth. A `FILE-wal` beside the file belongs to it. There is no index by due
+//! The journal mode is WAL, and a commit with a [lasting](jobwatch::store::Change::is_lasting) change is synced
+//! (`synchronous=FULL`), so that it survives power loss once it has returned, as far as the disk tells the truth. A `FILE-wal` beside the file belongs to it. There is no index by due
 //! time: the fleet owns time, and a restart reads the unfinished jobs and is done.
 //!
 //! [`Sqlite::open`] takes a lock that ends with the process. It refuses, and leaves untouched, what is no state file, is

@@ -15,6 +15,8 @@ use crate::file;
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
+    /// Commits are synced.
+    syncs: bool,
 }
 
 /// Jobs of one backend, counted.
@@ -36,7 +38,7 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let (connection, path) = file::open(path.as_ref())?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Self { connection, path })
+        Ok(Self { connection, path, syncs: true })
     }
 
     /// Where the file is.
@@ -98,7 +100,14 @@ impl Store for Sqlite {
     type Error = Error;
 
     fn write(&mut self, backend: &BackendKey, changes: &[Change]) -> Result<(), Error> {
-        let write = |connection: &mut Connection| {
+        let lasting = changes.iter().any(Change::is_lasting);
+        let syncs = &mut self.syncs;
+        let mut write = |connection: &mut Connection| {
+            if lasting != *syncs {
+                // In WAL mode the next synced commit takes those before it along.
+                connection.pragma_update(None, "synchronous", if lasting { "FULL" } else { "NORMAL" })?;
+                *syncs = lasting;
+            }
             let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
             let number = if let Some(number) = number_of(&transaction, backend)? {
                 number

@@ -4,6 +4,8 @@ mod apis;
 mod backend;
 mod cancel;
 mod compare;
+#[cfg(unix)]
+mod crashes;
 mod demo;
 mod dialects;
 mod files;
@@ -18,6 +20,7 @@ mod policy;
 mod program;
 mod saving;
 mod simulate;
+mod state;
 mod status;
 mod stream;
 mod submit;

@@ -151,6 +151,12 @@ impl Running {
         assert!(sent.expect("sh runs").success(), "no signal {name} was sent");
     }
 
+    /// Kills it, whatever it is doing.
+    pub(crate) fn kill(mut self) -> Self {
+        self.child.kill().expect("it can be killed");
+        self
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(mut self) -> Ran {
         let start = Instant::now();
