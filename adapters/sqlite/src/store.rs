@@ -223,3 +223,38 @@ impl fmt::Debug for Sqlite {
         f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jobwatch::{Backend, Dialect, JobRef};
+
+    use super::*;
+
+    #[test]
+    fn what_has_to_last_is_synced() {
+        let directory = tempfile::tempdir().unwrap();
+        let backend = Backend::new(Dialect::tracker(), Some("http://127.0.0.1:5000")).unwrap();
+        let key = BackendKey::of(&backend);
+        let mut store = Sqlite::open(directory.path().join("jobs.state")).unwrap();
+        let pragma = |store: &Sqlite, name: &str| -> String {
+            let value = store.connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+            format!("{:?}", value.unwrap())
+        };
+        let [full, normal] = ["Integer(2)", "Integer(1)"];
+        assert_eq!(pragma(&store, "synchronous"), full);
+        let added = |id: &str| Change::Added(Kept::Job(JobRef::new(id).unwrap()));
+        let told = || Change::Told("a".to_owned());
+        let rows = [
+            (vec![added("a")], full),
+            (vec![told()], normal),
+            (vec![told(), told()], normal),
+            (vec![told(), added("b")], full),
+        ];
+        for (changes, expected) in rows {
+            store.write(&key, &changes).unwrap();
+            assert_eq!(pragma(&store, "synchronous"), expected, "{changes:?}");
+        }
+        assert_eq!(pragma(&store, "journal_mode"), "Text(\"wal\")");
+        assert_eq!(pragma(&store, "locking_mode"), "Text(\"exclusive\")");
+    }
+}

@@ -229,11 +229,17 @@ impl Lines {
 
     /// Waits for so many lines.
     pub(crate) fn wait_for_lines(&self, count: usize) {
+        self.wait_for_lines_or_end(count);
+        let seen = self.so_far();
+        assert!(seen.lines().count() >= count, "too few lines: {seen}");
+    }
+
+    /// The same, or for all that there are.
+    pub(crate) fn wait_for_lines_or_end(&self, count: usize) {
         let (seen, changed) = &*self.shared;
         let waiting = |seen: &mut Seen| !seen.ended && seen.text.lines().count() < count;
-        let (seen, _) =
-            changed.wait_timeout_while(lock(seen), HANG_GUARD, waiting).unwrap_or_else(PoisonError::into_inner);
-        assert!(seen.text.lines().count() >= count, "too few lines: {}", seen.text);
+        let waited = changed.wait_timeout_while(lock(seen), HANG_GUARD, waiting);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn text(mut self) -> String {

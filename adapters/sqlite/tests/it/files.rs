@@ -191,3 +191,26 @@ fn a_damaged_file_with_a_log_is_left_alone_too() {
     }
     assert!(matches!(refused(&elsewhere), Error::Damaged { .. }));
 }
+
+#[test]
+fn a_log_that_breaks_off_anywhere_has_what_came_before() {
+    let scratch = Scratch::new();
+    let mut store = scratch.open();
+    for number in 0..20 {
+        store.write(&key(), &[Change::Added(Kept::Job(job(&format!("{number:02}"))))]).unwrap();
+    }
+    let contents = scratch.contents();
+    let (log, whole) = contents.iter().find(|(path, _)| path.to_string_lossy().ends_with("-wal")).unwrap();
+    let expected: Vec<_> = (0..20).map(|number| format!("{number:02} new")).collect();
+    let mut most = 0;
+    for length in (0..whole.len()).step_by(1_777) {
+        let elsewhere = Scratch::new();
+        fs::write(elsewhere.path(), &contents[&scratch.path()]).unwrap();
+        fs::write(elsewhere.directory().join(log.file_name().unwrap()), &whole[..length]).unwrap();
+        let jobs = left(&mut elsewhere.open());
+        assert_eq!(jobs, expected[..jobs.len()], "cut at {length}");
+        assert!(jobs.len() >= most, "less of the log has more in it");
+        most = jobs.len();
+    }
+    assert!(most > 10, "{most}");
+}
