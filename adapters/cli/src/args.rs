@@ -4,6 +4,7 @@
 mod compare;
 mod plan;
 mod policy;
+mod queue;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use compare::CompareArgs;
 pub(crate) use plan::PlanArgs;
 pub(crate) use policy::PolicyArgs;
 use policy::parse_duration;
+pub(crate) use queue::{DatabaseArgs, EnqueueArgs, QueueArgs, WorkerArgs};
 
 /// Waits for long-running jobs on remote backends, with as few requests and as little delay as can be had.
 #[derive(Debug, Parser)]
@@ -44,6 +46,11 @@ The same in one command, with ten jobs at once at the most, and their results as
 Ending the waiting (Ctrl-C) leaves the jobs alone; this asks the backend to cancel them:
   jobwatch cancel --api NAME ID...
 
+On several machines, with DATABASE_URL in the environment:
+  jobwatch submit --api NAME --body @job.json --count 60 | jobwatch enqueue --queue videos --api NAME -
+  jobwatch worker --queue videos --api NAME
+  jobwatch queue --queue videos
+
 Backends that are known, and one of your own:
   jobwatch dialects
   jobwatch dialects show heygen-v3 >mine.toml
@@ -64,7 +71,9 @@ impl Cli {
 
     /// Where nothing is waited for, a flag that is about waiting would have no effect, and is refused.
     fn with_requirements() -> clap::Command {
-        Self::command().mut_subcommand("submit", |submit| {
+        let command =
+            Self::command().mut_subcommand("worker", |worker| worker.mut_arg("rate", |rate| rate.help(SHARED_RATE)));
+        command.mut_subcommand("submit", |submit| {
             submit.mut_args(|flag| {
                 let about_waiting = matches!(flag.get_help_heading(), Some(policy::HEADING | WAITING));
                 // A create has this limit too.
@@ -87,6 +96,12 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Ask the backend to cancel jobs, after a look at each
     Cancel(CancelArgs),
+    /// Put jobs into a queue in a PostgreSQL database, for workers on any machine
+    Enqueue(EnqueueArgs),
+    /// Wait for the jobs of a queue, beside other workers, and record how they end
+    Worker(WorkerArgs),
+    /// Show what waits in a queue, what runs and what has ended, by worker
+    Queue(QueueArgs),
     /// List the backends that are known, show a dialect's file, or check one
     Dialects(DialectsArgs),
     /// Tell when one job will be asked for and why, and the worst-case bounds
@@ -138,6 +153,10 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
     let limit = RateLimit::per_second(number).map_err(|error| error.to_string())?;
     Ok(Rate { text: text.to_owned(), limit })
 }
+
+/// What a rate is for a worker.
+const SHARED_RATE: &str = "The most looks a second of all workers together that have this origin and a credential of this \
+                           name, without a burst; give all of them the same [default: 50/s]";
 
 /// The presets by name, as there are.
 fn api_help() -> String {

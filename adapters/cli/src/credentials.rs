@@ -136,19 +136,23 @@ fn header(line: &str, source: &str) -> Result<Header, Failure> {
         return Err(Failure::usage(format_args!("{source}: write a header as in 'X-Api-Key: secret'")));
     };
     let from_environment = value.contains("${env:");
-    Ok(Header { name: name.trim().to_owned(), value: expand(value.trim(), name)?, from_environment })
+    Ok(Header {
+        name: name.trim().to_owned(),
+        value: expand(value.trim(), &format!("header {name}"))?,
+        from_environment,
+    })
 }
 
-/// Replaces each `${env:NAME}` by the environment's word.
-fn expand(value: &str, header: &str) -> Result<String, Failure> {
+/// Replaces each `${env:NAME}` by the environment's word, in what is named like this.
+pub(crate) fn expand(value: &str, what: &str) -> Result<String, Failure> {
     let mut expanded = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once("${env:") {
         let Some((name, after)) = after.split_once('}') else {
-            return Err(Failure::usage(format_args!("header {header}: `${{env:` is not closed by `}}`")));
+            return Err(Failure::usage(format_args!("{what}: `${{env:` is not closed by `}}`")));
         };
         let word = env::var(name)
-            .map_err(|_| Failure::usage(format_args!("header {header}: the environment has no variable {name}")))?;
+            .map_err(|_| Failure::usage(format_args!("{what}: the environment has no variable {name}")))?;
         expanded.push_str(before);
         expanded.push_str(word.trim());
         rest = after;

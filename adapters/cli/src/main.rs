@@ -5,8 +5,10 @@ mod cancel;
 mod compare;
 mod creating;
 mod credentials;
+mod database;
 mod demo;
 mod dialects;
+mod enqueue;
 mod failure;
 mod go_on;
 mod header_command;
@@ -15,6 +17,7 @@ mod interrupt;
 mod log;
 mod picture;
 mod plan;
+mod queue;
 mod report;
 mod saving;
 mod simulate;
@@ -25,6 +28,7 @@ mod target;
 mod view;
 mod wait;
 mod waiting;
+mod worker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -58,6 +62,9 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Wait(args) => runtime.block_on(wait::wait(args, logging)),
         Command::Status(args) => runtime.block_on(status::status(args)),
         Command::Cancel(args) => runtime.block_on(cancel::cancel(args)),
+        Command::Enqueue(args) => runtime.block_on(enqueue::enqueue(args)),
+        Command::Worker(args) => runtime.block_on(worker::worker(args)),
+        Command::Queue(args) => runtime.block_on(queue::queue(args)),
         Command::Dialects(args) => dialects::dialects(args),
         Command::Plan(args) => plan::plan(args),
         Command::Compare(args) => compare::compare(args),

@@ -106,7 +106,7 @@ pub(crate) fn body(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
 }
 
 /// Where jobs are given by their URLs, the first one tells where the backend is.
-fn origin_of_first_url(jobs: &[JobRef]) -> Option<String> {
+pub(crate) fn origin_of_first_url(jobs: &[JobRef]) -> Option<String> {
     let url = jobs.iter().map(JobRef::id).find(|id| id.starts_with("http://") || id.starts_with("https://"))?;
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split(['/', '?', '#']).next()?;

@@ -227,6 +227,13 @@ impl Client {
         WaitAll::resume(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), snapshots)
     }
 
+    /// Sets the clock of this client and its clones, which goes on from there, to the one of a machine that several clients
+    /// go by: a snapshot that one of them takes is as old for another. To be called before anything is waited for.
+    /// Default: this machine's time.
+    pub fn set_time(&self, now: Timestamp) {
+        self.shared.clock.set(now);
+    }
+
     /// What all ended waits and looks of this client and its clones have cost and reached; a wait under way tells its
     /// own with [`WaitAll::stats`].
     pub fn metrics(&self) -> Stats {

@@ -82,4 +82,4 @@ pub use jobwatch::{
     BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy,
     RateLimit, Stats, Status, SubmitError, TransportError,
 };
-pub use wait_all::{Stopper, Tracker, WaitAll};
+pub use wait_all::{Step, Stopper, Tracker, WaitAll};

@@ -47,12 +47,26 @@ pub struct WaitAll {
     timer: Option<Pin<Box<Sleep>>>,
     /// New credentials under way.
     renewal: Option<Renewal>,
+    /// Requests that may still be sent, where somebody allows them.
+    allowance: Option<u64>,
+    /// A request that is ready and may not be sent yet.
+    held: Option<(RequestId, Request<Vec<u8>>, Duration)>,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
     /// Jobs that a tracker sends; `None` without one, or once the last is gone.
     orders: Option<mpsc::UnboundedReceiver<JobRef>>,
     stops: mpsc::Receiver<()>,
     stopper: Stopper,
+}
+
+/// What a [`WaitAll`] whose requests are allowed by somebody else has to tell; see [`WaitAll::allow`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// A piece of news.
+    Event(FleetEvent),
+    /// A request is ready and none is allowed. Told once for each; nothing is asked for until [`WaitAll::allow`].
+    NeedsAllowance,
 }
 
 /// Adds jobs to a running [`WaitAll`] from anywhere; see [`Client::track`](crate::Client::track). Cloning it is cheap.
@@ -141,6 +155,8 @@ impl WaitAll {
             exchanges: JoinSet::new(),
             timer: None,
             renewal: None,
+            allowance: None,
+            held: None,
             feed: Feed::empty(),
             orders: None,
             stops,
@@ -171,6 +187,12 @@ impl WaitAll {
         self.fleet.resume(snapshot, now)
     }
 
+    /// Takes a job out without a word, as a value that can be stored: somebody else goes on waiting. `None` once its wait
+    /// has ended.
+    pub fn release(&mut self, job: JobHandle) -> Option<JobSnapshot> {
+        self.fleet.remove(job)
+    }
+
     /// The next outcome, in order of completion. `None` when every job has ended.
     ///
     /// Cancel-safe: dropping the future, as `select!` does, loses no outcome and no answer.
@@ -187,12 +209,58 @@ impl WaitAll {
 
     /// The same as [`next_event`](Self::next_event), for those who write their own futures.
     pub fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<FleetEvent>> {
+        match ready!(self.poll_step(cx)) {
+            Some(Step::Event(event)) => Poll::Ready(Some(event)),
+            // Whoever allows the next one polls again.
+            Some(Step::NeedsAllowance) => Poll::Pending,
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// The next piece of news, or that a request needs to be allowed. `None` when every job has ended.
+    ///
+    /// Cancel-safe, like [`next`](Self::next).
+    pub async fn next_step(&mut self) -> Option<Step> {
+        poll_fn(|cx| self.poll_step(cx)).await
+    }
+
+    /// From now on at most so many requests are sent, until others are allowed: for a limit that is shared with other
+    /// programs. Replaces what was left of an earlier allowance. The limits of the client hold all the same.
+    pub fn allow(&mut self, requests: u64) {
+        self.allowance = Some(requests);
+    }
+
+    /// How many more requests are allowed; `None` where nobody has called [`allow`](Self::allow).
+    pub fn allowance(&self) -> Option<u64> {
+        self.allowance
+    }
+
+    /// Whether a request is ready and not allowed.
+    pub fn needs_allowance(&self) -> bool {
+        self.held.is_some() && self.allowance == Some(0)
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         loop {
             // Before the fleet is asked: an answer that is there has not expired.
             self.take_what_came(cx);
             let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
+            if let Some((id, request, timeout)) = self.held.take_if(|_| self.allowance != Some(0)) {
+                self.send(id, request, timeout);
+            }
+            if self.held.is_some() {
+                // No job is stepped that could not be asked for.
+                return match self.fleet.next_event() {
+                    Some(event) => Poll::Ready(Some(told(event))),
+                    None => Poll::Pending,
+                };
+            }
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
+                if self.allowance == Some(0) {
+                    self.held = Some((id, request, timeout));
+                    return Poll::Ready(Some(Step::NeedsAllowance));
+                }
                 self.send(id, request, timeout);
                 continue;
             }
@@ -203,10 +271,7 @@ impl WaitAll {
             }
             // After it was asked: polling ends waits, too.
             if let Some(event) = self.fleet.next_event() {
-                if let FleetEvent::Finished { finished, .. } = &event {
-                    tell(finished);
-                }
-                return Poll::Ready(Some(event));
+                return Poll::Ready(Some(told(event)));
             }
             if !fed {
                 // Others have their turn before the next thousand.
@@ -267,6 +332,7 @@ impl WaitAll {
             self.fleet.stop_all(self.now());
             self.exchanges.abort_all();
             self.fleet.forget_requests();
+            self.held = None;
         }
         while let Some(orders) = &mut self.orders
             && let Poll::Ready(order) = orders.poll_recv(cx)
@@ -302,12 +368,21 @@ impl WaitAll {
     }
 
     fn send(&mut self, id: RequestId, request: Request<Vec<u8>>, timeout: Duration) {
+        self.allowance = self.allowance.map(|left| left.saturating_sub(1));
         let job = self.fleet.job(id.job()).map(tracing::field::debug);
         let span = debug_span!("look", job, jobs = self.fleet.asked_for(id));
         let shared = Arc::clone(&self.shared);
         let exchange = async move { (id, exchange(&shared, request, timeout).await) };
         self.exchanges.spawn(exchange.instrument(span));
     }
+}
+
+/// A piece of news on its way out.
+fn told(event: FleetEvent) -> Step {
+    if let FleetEvent::Finished { finished, .. } = &event {
+        tell(finished);
+    }
+    Step::Event(event)
 }
 
 fn tell(finished: &Finished) {

@@ -49,6 +49,11 @@ fn each_command_tells_its_flags() {
     mentions("wait", &[&BACKEND, &POLICY, &WAITING, &["--json", "--quiet"]]);
     mentions("status", &[&BACKEND, &["--attempt-timeout", "--concurrency", "--json"]]);
     mentions("cancel", &[&BACKEND, &["--timeout", "--attempt-timeout", "--concurrency", "--json"]]);
+    let database = ["--database", "--queue", "--json"];
+    mentions("enqueue", &[&database, &["--api", "--base-url", "--credential"]]);
+    let own = ["--credential", "--lease", "--max-jobs", "--name", "--once", "--drain", "--concurrency", "--quiet"];
+    mentions("worker", &[&database, &BACKEND, &POLICY, &own]);
+    mentions("queue", &[&database]);
     mentions("dialects", &[&["--json", "show", "check"]]);
     let own = [
         "--durations",
@@ -72,7 +77,7 @@ fn each_command_tells_its_flags() {
 fn help_names_every_preset_and_every_simulated_api() {
     let help = |command| jobwatch(&[command, "--help"]).run().exits_with(0).out;
     let words = |help: &str| help.split([' ', '\n', ',']).map(str::to_owned).collect::<Vec<_>>();
-    for command in ["wait", "status", "submit", "cancel"] {
+    for command in ["wait", "status", "submit", "cancel", "enqueue", "worker"] {
         let words = words(&help(command));
         for name in Dialect::presets() {
             assert!(words.iter().any(|word| word == name), "{command}: no {name}");
@@ -124,4 +129,7 @@ fn the_limits_are_told_with_their_defaults() {
             assert!(about.is_some_and(|about| about.contains(default)), "{command}: {flag} in {help}");
         }
     }
+    // Workers share a rate, without a burst.
+    let help = jobwatch(&["worker", "-h"]).run().exits_with(0).out;
+    assert!(help.contains("[default: 50/s]") && help.contains("[default: 10000]") && help.contains("[default: 60s]"));
 }

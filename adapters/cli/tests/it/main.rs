@@ -17,7 +17,10 @@ mod pictures;
 mod pipes;
 mod plan;
 mod policy;
+#[path = "../../../pgmq/tests/it/postgres.rs"]
+mod postgres;
 mod program;
+mod queue;
 mod saving;
 mod simulate;
 mod state;
@@ -27,3 +30,5 @@ mod submit;
 mod submit_wait;
 mod trouble;
 mod wait;
+mod worker;
+mod worker_crashes;
