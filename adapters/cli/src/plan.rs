@@ -229,7 +229,11 @@ impl Reckoned {
 
     fn tell_bounds(&self, out: &mut impl Write) -> io::Result<()> {
         let bounds = self.policy.bounds();
-        write!(out, "\nat the worst: noticed {} late", clock(self.worst_delay().as_secs_f64()))?;
+        write!(
+            out,
+            "\nat the worst, where no request fails: noticed {} late",
+            clock(self.worst_delay().as_secs_f64())
+        )?;
         if let Some(last) = self.looks.last().filter(|_| !self.is_cut()) {
             write!(out, "; {} looks", last.number)?;
         }

@@ -54,6 +54,8 @@ const TIMES: [f64; 38] = [
 enum Unit {
     Seconds,
     Number,
+    /// Whole numbers.
+    Count,
 }
 
 /// One axis of a chart. What lies beyond it is drawn at its end.
@@ -73,6 +75,10 @@ impl Axis {
 
     pub(crate) fn number(from: f64, to: f64) -> Self {
         Self { from, to: to.max(from + 1e-9), is_log: false, unit: Unit::Number, most: MARKS }
+    }
+
+    pub(crate) fn count(to: f64) -> Self {
+        Self { unit: Unit::Count, ..Self::number(0.0, to) }
     }
 
     /// By orders of magnitude; both ends are above zero.
@@ -141,11 +147,15 @@ impl Axis {
     fn candidates(&self) -> Box<dyn Iterator<Item = f64>> {
         match self.unit {
             Unit::Seconds => Box::new(TIMES.into_iter()),
-            Unit::Number => {
-                Box::new((-6..12).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10.0_f64.powi(power))))
-            }
+            Unit::Number => Box::new(round_numbers(-6)),
+            Unit::Count => Box::new(round_numbers(0)),
         }
     }
+}
+
+/// One, two and five, from this power of ten on.
+fn round_numbers(from: i32) -> impl Iterator<Item = f64> {
+    (from..12).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10.0_f64.powi(power)))
 }
 
 impl Ranged for Axis {
@@ -174,7 +184,7 @@ impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, value: &f64) -> String {
         match self.unit {
             Unit::Seconds => time(*value),
-            Unit::Number => number(*value),
+            Unit::Number | Unit::Count => number(*value),
         }
     }
 }
@@ -243,6 +253,7 @@ mod tests {
         );
         assert_eq!(names(&Axis::number(1.5, 40.0).logarithmic()), ["2", "5", "10", "20"]);
         assert_eq!(names(&Axis::number(5.5, 9.0).with_marks(4).logarithmic()), ["6", "7", "8", "9"]);
+        assert_eq!(names(&Axis::count(2.0)), ["0", "1", "2"]);
         for (from, to) in [(0.0, 1e-3), (0.0, 1e9), (5.0, 5.0), (1e-6, 1e6), (0.0, 0.0)] {
             for axis in [Axis::seconds(from, to), Axis::number(from, to)] {
                 assert!(names(&axis).len() <= 12, "{axis:?}: {:?}", names(&axis));

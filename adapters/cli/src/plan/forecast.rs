@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 const WAITS: usize = 1_000;
 
 /// All of them together make about so many looks at the most.
-const STEPS: usize = 200_000;
+const STEPS: usize = 100_000;
 
 /// How durations are distributed: within a step evenly.
 #[derive(Clone, Debug)]

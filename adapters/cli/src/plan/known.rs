@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use jobwatch::learn::{Histories, History, HistoryKey, Lesson, Since};
+use jobwatch::{Backend, Dialect};
+use jobwatch_reqwest::BuildError;
 
 use crate::args::PlanArgs;
 use crate::compare::{drawn, read_durations};
 use crate::failure::Failure;
-use crate::target::Target;
+use crate::target::{Target, explain};
 
 /// Where a history is kept unless a flag says otherwise.
 const VARIABLE: &str = "JOBWATCH_HISTORY";
@@ -42,6 +44,7 @@ pub(crate) fn known(args: &PlanArgs, target: Option<&Target>) -> Result<Source, 
         }
         _ => return Ok(nothing("nothing is known of how long they take".to_owned())),
     };
+    let origin = args.base_url.as_deref().map(|url| origin(url, target)).transpose()?;
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         // The variable names where a history will be kept.
@@ -52,11 +55,18 @@ pub(crate) fn known(args: &PlanArgs, target: Option<&Target>) -> Result<Source, 
     };
     let histories: Histories = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format_args!("{} is no history: {error}", path.display())))?;
-    Ok(chosen(&histories, args, target).unwrap_or_else(|| {
+    Ok(chosen(&histories, args, target, origin.as_deref()).unwrap_or_else(|| {
         let kinds: Vec<_> = histories.iter().map(|(key, _)| kind(key)).collect();
         let others = if kinds.is_empty() { String::new() } else { format!(", which knows of: {}", kinds.join("; ")) };
         nothing(format!("nothing is known of them in {}{others}", path.display()))
     }))
+}
+
+/// Where a backend is, as histories tell it.
+fn origin(url: &str, target: Option<&Target>) -> Result<String, Failure> {
+    let dialect = target.map_or_else(Dialect::tracker, |target| target.dialect.clone());
+    let backend = Backend::new(dialect, Some(url)).map_err(|error| explain(&BuildError::Backend(error)))?;
+    Ok(backend.origin())
 }
 
 /// What so many durations teach, each of them told exactly.
@@ -71,11 +81,11 @@ fn learned(spec: &str, jobs: Option<u32>, seed: u64) -> Result<Source, Failure> 
 }
 
 /// The history of the kind of job that is asked for; of several, the one that knows most.
-fn chosen(histories: &Histories, args: &PlanArgs, target: Option<&Target>) -> Option<Source> {
+fn chosen(histories: &Histories, args: &PlanArgs, target: Option<&Target>, origin: Option<&str>) -> Option<Source> {
     let fits = |key: &HistoryKey| {
         target.is_none_or(|target| key.dialect == target.dialect.name())
             && args.class.as_ref().is_none_or(|class| key.class == *class)
-            && args.base_url.as_ref().is_none_or(|url| is_at(url, &key.origin))
+            && origin.is_none_or(|origin| key.origin == origin)
             && (!args.created || key.since == Since::Creation)
     };
     let mut found: Vec<_> = histories.iter().filter(|(key, _)| fits(key)).collect();
@@ -97,10 +107,4 @@ fn kind(key: &HistoryKey) -> String {
         Since::PickUp => "since pick-up",
     };
     format!("{} at {}{class}, {since}", key.dialect, key.origin)
-}
-
-/// Whether an address lies at this origin.
-fn is_at(url: &str, origin: &str) -> bool {
-    let url = url.trim_end_matches('/');
-    url == origin || url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
 }

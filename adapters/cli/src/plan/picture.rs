@@ -25,7 +25,7 @@ const HEIGHTS: [u32; 3] = [150, 210, 170];
 const FAR: f64 = 25.0;
 
 /// Points of a curve.
-const POINTS: u32 = 732;
+const POINTS: u32 = 722;
 
 /// Looks at most whose instants are drawn through all charts.
 const MOST_LINES: usize = 40;
@@ -89,7 +89,7 @@ fn chart<'a, 'b>(
     is_last: bool,
 ) -> Drawn<Chart<'a, 'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin_right(px(56)).margin_top(px(26)).margin_bottom(px(4)).set_left_and_bottom_label_area_size(px(0));
+    builder.margin_right(px(66)).margin_top(px(26)).margin_bottom(px(4)).set_left_and_bottom_label_area_size(px(0));
     builder.set_label_area_size(plotters::chart::LabelAreaPosition::Left, px(72));
     builder.set_label_area_size(plotters::chart::LabelAreaPosition::Bottom, px(if is_last { 40 } else { 8 }));
     let mut chart = builder.build_cartesian_2d(ages.clone(), across.clone())?;
@@ -117,18 +117,34 @@ fn chart<'a, 'b>(
 
 /// How long such jobs take: what lies around each age.
 fn density(area: &Area<'_>, ages: &Axis, reckoned: &Reckoned, looks: &[(usize, AtLook)]) -> Drawn {
-    let name = if ages.is_log() { "for each tenth of their age" } else { "in each second" };
+    let name = if ages.is_log() { "tenth of their age" } else { width(ages).1 };
     let outline: Vec<_> = ages.values(POINTS).map(|age| (age, 100.0 * around(age, ages, reckoned))).collect();
     let highest = outline.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     let across = Axis::number(0.0, highest * 1.12).with_marks(5);
-    let name = format!("How long such jobs take: % of them {name}");
+    let name = format!("How long such jobs take: % of them in each {name}");
     let mut chart = chart(area, (ages, &across), &name, looks, false)?;
     let line = BLUE.stroke_width(px(1).unsigned_abs());
     chart.draw_series(AreaSeries::new(outline, 0.0, BLUE.mix(0.25)).border_style(line))?;
     Ok(())
 }
 
-/// The share of jobs that end around an age: in a second, or where ages are drawn by orders of magnitude, in a tenth of
+/// A time of which the ages have many, in seconds.
+fn width(ages: &Axis) -> (f64, &'static str) {
+    let most = (ages.to() - ages.from()) / 20.0;
+    WIDTHS.into_iter().rev().find(|(width, _)| *width <= most).unwrap_or(WIDTHS[0])
+}
+
+const WIDTHS: [(f64, &str); 7] = [
+    (0.001, "millisecond"),
+    (0.01, "hundredth of a second"),
+    (0.1, "tenth of a second"),
+    (1.0, "second"),
+    (60.0, "minute"),
+    (3_600.0, "hour"),
+    (86_400.0, "day"),
+];
+
+/// The share of jobs that end around an age: in a second or its like, or where ages are drawn by orders of magnitude, in a tenth of
 /// the age. It is the mean over a narrow window, since what few jobs have taught is ragged.
 fn around(age: f64, ages: &Axis, reckoned: &Reckoned) -> f64 {
     let jobs = &reckoned.distribution;
@@ -140,7 +156,7 @@ fn around(age: f64, ages: &Axis, reckoned: &Reckoned) -> f64 {
     } else {
         let half = (ages.to() - ages.from()) / 80.0;
         let (from, to) = ((age - half).max(0.0), age + half);
-        (jobs.ended(to) - jobs.ended(from)) / (to - from)
+        (jobs.ended(to) - jobs.ended(from)) / (to - from) * width(ages).0
     }
 }
 
@@ -148,7 +164,7 @@ fn around(age: f64, ages: &Axis, reckoned: &Reckoned) -> f64 {
 fn instants(area: &Area<'_>, ages: &Axis, looks: &[(usize, AtLook)]) -> Drawn {
     let name = "When it looks: a row for each request, from left to right as jitter spreads nine in ten";
     let last = looks.last().map_or(1, |(number, _)| *number);
-    let across = Axis::number(0.0, row(last) + 1.0).with_marks(6);
+    let across = Axis::count(row(last) + 1.0).with_marks(6);
     let mut chart = chart(area, (ages, &across), name, looks, false)?;
     // No more rows than there are pixels.
     let (every, half, dot) =
@@ -181,10 +197,17 @@ fn delays(area: &Area<'_>, ages: &Axis, reckoned: &Reckoned, looks: &[(usize, At
     let mut chart = chart(area, (ages, &across), name, looks, true)?;
     // What lies above is left out, and not drawn along the edge.
     let inside = |point: &(f64, f64, bool)| point.1 <= across.to();
-    for piece in curve.chunk_by(|a, b| a.2 == b.2 && inside(a) == inside(b)).filter(|piece| piece.iter().all(inside)) {
-        let color = if piece[0].2 { GREEN } else { FAINT };
-        let points = piece.iter().map(|(age, delay, _)| (*age, *delay));
-        chart.draw_series(LineSeries::new(points, color.stroke_width(px(2).unsigned_abs())))?;
+    let mut first = 0;
+    for piece in curve.chunk_by(|a, b| a.2 == b.2 && inside(a) == inside(b)) {
+        // Each piece goes on to where the next one begins.
+        let end = (first + piece.len() + 1).min(curve.len());
+        let points: Vec<_> = curve[first..end].iter().filter(|point| inside(point)).collect();
+        first += piece.len();
+        if inside(&piece[0]) {
+            let color = if piece[0].2 { GREEN } else { FAINT };
+            let line = points.into_iter().map(|(age, delay, _)| (*age, *delay));
+            chart.draw_series(LineSeries::new(line, color.stroke_width(px(2).unsigned_abs())))?;
+        }
     }
     let Some(mean) = mean else { return Ok(()) };
     let ends = [(ages.from(), mean), (ages.to(), mean)];
