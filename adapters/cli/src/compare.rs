@@ -89,9 +89,9 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         let limited = limit.map_or_else(String::new, |limit| format!("; {}", in_words(limit)));
         writeln!(
             out,
-            "\n{} jobs of {} s, in this order, in simulated time; seed {}{limited}\ncost: the mean delay, and {} for each request",
+            "\n{} jobs of {}, in this order, in simulated time; seed {}{limited}\ncost: the mean delay, and {} for each request",
             durations.len(),
-            args.durations,
+            durations_in_words(&args.durations),
             args.seed,
             humantime::format_duration(policy.request_cost()),
         )?;
@@ -134,7 +134,7 @@ fn drawing(
     }
     let points: Vec<_> = played.iter().map(|(name, played)| point(name, played)).collect();
     let limited = limit.map_or_else(String::new, |limit| format!(" There come {}.", in_words(limit)));
-    let jobs = format!("{} jobs of {} s", durations.len(), args.durations);
+    let jobs = format!("{} jobs of {}", durations.len(), durations_in_words(&args.durations));
     picture::picture(&jobs, &limited, &points, &curves)
 }
 
@@ -211,6 +211,11 @@ fn durations(args: &CompareArgs, limit: Option<Limit>) -> Result<Vec<Duration>, 
 pub(crate) fn read_durations(spec: &str) -> Result<Durations, Failure> {
     let durations = if Path::new(spec).is_file() { Durations::file(spec) } else { Durations::parse(spec) };
     durations.map_err(|error| Failure::usage(format_args!("--durations: {error}")))
+}
+
+/// What durations are called in a sentence.
+pub(crate) fn durations_in_words(spec: &str) -> String {
+    if Path::new(spec).is_file() { format!("the file {spec}") } else { format!("{spec} s") }
 }
 
 /// So many of them; the same for the same seed.

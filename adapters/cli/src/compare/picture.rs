@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use plotters::chart::{ChartBuilder, LabelAreaPosition};
+use plotters::chart::{ChartBuilder, ChartContext, LabelAreaPosition};
+use plotters::coord::cartesian::Cartesian2d;
 use plotters::element::Circle;
+use plotters::prelude::SVGBackend;
 use plotters::series::LineSeries;
 use plotters::style::{Color, RGBColor};
 
 use crate::failure::Failure;
-use crate::picture::{Area, Axis, BLUE, Drawn, GREEN, GRID, INK, Labels, MUTED, ORANGE, draw, font, px, time};
+use crate::picture::{Area, Axis, BLUE, Drawn, Font, GREEN, GRID, INK, Labels, MUTED, ORANGE, draw, font, px, time};
 
 const SIZE: (u32, u32) = (860, 600);
 const HEADER: u32 = 66;
@@ -44,15 +46,23 @@ pub(super) fn picture(jobs: &str, limited: &str, points: &[Point], curves: &[Cur
     })
 }
 
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+
+/// Something that gets a label.
+#[derive(Debug)]
+struct Mark {
+    /// In units of the chart's area.
+    at: (i32, i32),
+    text: String,
+    font: Font,
+}
+
 fn chart(area: &Area<'_>, points: &[Point], curves: &[Curve]) -> Drawn {
-    let all = || points.iter().chain(curves.iter().flat_map(|curve| curve.points.iter().map(|(_, point)| point)));
-    let shown = |point: &&Point| point.delay.is_finite() && point.requests.is_finite();
     let far = far(points);
-    let near = |point: &&Point| shown(point) && point.requests < far;
-    let (across, up) = (
-        axis(all().filter(near).map(|point| point.requests), Axis::number),
-        axis(all().filter(near).map(|point| point.delay), Axis::seconds),
-    );
+    let all = points.iter().chain(curves.iter().flat_map(|curve| curve.points.iter().map(|(_, point)| point)));
+    let near: Vec<&Point> = all.filter(|point| is_shown(point) && point.requests < far).collect();
+    let across = axis(near.iter().map(|point| point.requests), Axis::number);
+    let up = axis(near.iter().map(|point| point.delay), Axis::seconds);
     let mut builder = ChartBuilder::on(area);
     builder.margin_left(px(18)).margin_right(px(28)).margin_top(px(8)).margin_bottom(px(8));
     builder.set_label_area_size(LabelAreaPosition::Left, px(72)).set_label_area_size(LabelAreaPosition::Bottom, px(44));
@@ -63,52 +73,71 @@ fn chart(area: &Area<'_>, points: &[Point], curves: &[Curve]) -> Drawn {
     mesh.label_style(font(12, MUTED).style()).axis_desc_style(font(13, INK).style()).set_all_tick_mark_size(px(4));
     mesh.x_desc("requests for each job").y_desc("mean delay until the end is noticed").draw()?;
 
-    let (left, top) = area.get_base_pixel();
-    let (right, bottom) = chart.backend_coord(&(across.to(), up.from()));
-    let (edge, ceiling) = chart.backend_coord(&(across.from(), up.to()));
-    let mut labels = Labels::within((edge - left + px(4), ceiling - top, right - left, bottom - top - px(4)));
-    let mut marks: Vec<(f64, f64, String, RGBColor, bool)> = Vec::new();
+    let ((left, ceiling), (right, bottom)) =
+        (place(&chart, area, (across.from(), up.to())), place(&chart, area, (across.to(), up.from())));
+    let mut labels = Labels::within((left + px(4), ceiling, right, bottom - px(4)));
+    let mut marks = Vec::new();
+    for point in points.iter().filter(|point| is_shown(point)) {
+        marks.push(draw_point(&mut chart, area, &mut labels, point, point.requests >= far)?);
+    }
     for curve in curves {
-        let color = color(curve.name);
-        let line: Vec<_> = curve
-            .points
-            .iter()
-            .filter(|(_, point)| shown(&point))
-            .map(|(cost, point)| (*cost, point.requests, point.delay))
-            .collect();
-        chart.draw_series(LineSeries::new(
-            line.iter().map(|(_, x, y)| (*x, *y)),
-            color.stroke_width(px(2).unsigned_abs()),
-        ))?;
-        chart.draw_series(line.iter().map(|(_, x, y)| Circle::new((*x, *y), px(2), color.filled())))?;
-        for (cost, x, y) in line.first().into_iter().chain(line.last()) {
-            marks.push((*x, *y, format!("{} {}", curve.name, time(cost.as_secs_f64())), color, false));
-        }
-        let places: Vec<_> = line.iter().map(|(_, x, y)| chart.backend_coord(&(*x, *y))).collect();
-        for pair in places.windows(2) {
-            for part in 0..=PARTS {
-                let between = |a: i32, b: i32| a + (b - a) * part / PARTS;
-                labels.avoid((between(pair[0].0, pair[1].0) - left, between(pair[0].1, pair[1].1) - top), px(5));
-            }
-        }
+        marks.extend(draw_curve(&mut chart, area, &mut labels, curve)?);
     }
-    for point in points.iter().filter(shown) {
-        let color = color(&point.name);
-        let is_far = point.requests >= far;
-        let style = if is_far { color.stroke_width(px(1).unsigned_abs()) } else { color.filled() };
-        chart.draw_series([Circle::new((point.requests, point.delay), px(5), style)])?;
-        let (x, y) = chart.backend_coord(&(point.requests, point.delay));
-        labels.avoid((x - left, y - top), px(7));
-        let more =
-            if is_far { format!(": {:.0} requests, {}", point.requests, time(point.delay)) } else { String::new() };
-        marks.insert(0, (point.requests, point.delay, format!("{}{more}", point.name), color, true));
-    }
-    for (x, y, text, color, is_policy) in marks {
-        let (x, y) = chart.backend_coord(&(x, y));
-        let font = if is_policy { font(13, color).bold() } else { font(11, color) };
-        labels.write(area, &text, (x - left, y - top), font)?;
+    // Once everything is drawn that labels have to keep clear of.
+    for mark in marks {
+        labels.write(area, &mark.text, mark.at, mark.font)?;
     }
     Ok(())
+}
+
+/// A policy that found no end has no delay.
+fn is_shown(point: &Point) -> bool {
+    point.delay.is_finite() && point.requests.is_finite()
+}
+
+/// Where a value lies in the chart's area, in units.
+fn place(chart: &Chart<'_, '_>, area: &Area<'_>, at: (f64, f64)) -> (i32, i32) {
+    let ((x, y), (left, top)) = (chart.backend_coord(&at), area.get_base_pixel());
+    (x - left, y - top)
+}
+
+fn draw_point(
+    chart: &mut Chart<'_, '_>,
+    area: &Area<'_>,
+    labels: &mut Labels,
+    point: &Point,
+    is_far: bool,
+) -> Drawn<Mark> {
+    let (color, at) = (color(&point.name), (point.requests, point.delay));
+    let style = if is_far { color.stroke_width(px(1).unsigned_abs()) } else { color.filled() };
+    chart.draw_series([Circle::new(at, px(5), style)])?;
+    let at = place(chart, area, at);
+    labels.avoid(at, px(7));
+    let numbers = format!("{}: {:.0} requests, {}", point.name, point.requests, time(point.delay));
+    let text = if is_far { numbers } else { point.name.clone() };
+    Ok(Mark { at, text, font: font(13, color).bold() })
+}
+
+/// Its ends are named by what a request is worth there.
+fn draw_curve(chart: &mut Chart<'_, '_>, area: &Area<'_>, labels: &mut Labels, curve: &Curve) -> Drawn<Vec<Mark>> {
+    let color = color(curve.name);
+    let shown: Vec<_> = curve.points.iter().filter(|(_, point)| is_shown(point)).collect();
+    let line: Vec<_> = shown.iter().map(|(_, point)| (point.requests, point.delay)).collect();
+    chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(px(2).unsigned_abs())))?;
+    chart.draw_series(line.iter().map(|at| Circle::new(*at, px(2), color.filled())))?;
+    let places: Vec<_> = line.iter().map(|at| place(chart, area, *at)).collect();
+    for pair in places.windows(2) {
+        for part in 0..=PARTS {
+            let between = |a: i32, b: i32| a + (b - a) * part / PARTS;
+            labels.avoid((between(pair[0].0, pair[1].0), between(pair[0].1, pair[1].1)), px(5));
+        }
+    }
+    let named = |((cost, _), at): (&&(Duration, Point), &(i32, i32))| {
+        let text = format!("{} {}", curve.name, time(cost.as_secs_f64()));
+        Mark { at: *at, text, font: font(11, color) }
+    };
+    let ends = shown.first().zip(places.first()).into_iter().chain(shown.last().zip(places.last()));
+    Ok(ends.map(named).collect())
 }
 
 /// From so many requests on, policies are so far from the others that they stand at the edge with their numbers: where

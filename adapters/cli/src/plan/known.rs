@@ -9,7 +9,7 @@ use jobwatch::{Backend, Dialect};
 use jobwatch_reqwest::BuildError;
 
 use crate::args::PlanArgs;
-use crate::compare::{drawn, read_durations};
+use crate::compare::{drawn, durations_in_words, read_durations};
 use crate::failure::Failure;
 use crate::target::{Target, explain};
 
@@ -77,7 +77,7 @@ fn learned(spec: &str, jobs: Option<u32>, seed: u64) -> Result<Source, Failure> 
     for end in drawn(&durations, jobs, seed).skip(jobs.saturating_sub(MOST)) {
         history.learn(&Lesson::ended(end, end));
     }
-    Ok(Source { history, words: format!("{jobs} of {spec} s"), key: None })
+    Ok(Source { history, words: format!("{jobs} of {}", durations_in_words(spec)), key: None })
 }
 
 /// The history of the kind of job that is asked for; of several, the one that knows most.

@@ -138,10 +138,7 @@ impl Walk<'_> {
                 self.next(&unborn)
             }
             FirstLook::After(delay) => {
-                // A hint's own jitter, which is told nowhere else, is what the poller draws here.
-                let drawn = self.known.forecast.waits.iter().filter_map(|ages| ages.first());
-                let latest = drawn.fold(delay.as_secs_f64(), |latest, age| latest.max(*age));
-                let to = super::forecast::duration(latest).max(delay);
+                let to = delay.saturating_add((delay / 10).min(MOST_INITIAL_JITTER));
                 self.cut(Look { number: 1, from: delay, to, gap: (delay, to), rule: Rule::InitialDelay }, (zero, zero))
             }
             _ => Look { number: 1, from: zero, to: zero, gap: (zero, zero), rule: Rule::AtOnce },
@@ -239,6 +236,9 @@ impl Walk<'_> {
         }
     }
 }
+
+/// An initial delay gets the upward jitter of hints: a tenth, at most this.
+const MOST_INITIAL_JITTER: Duration = Duration::from_secs(1);
 
 /// A plan's gaps are whole units of about a millisecond: a bound is met to this part.
 const GRAIN: f64 = 5e-3;

@@ -249,6 +249,18 @@ fn a_kept_history_is_planned_by() {
 }
 
 #[test]
+fn recorded_durations_are_learned_from() {
+    let scratch = Scratch::new();
+    let file = scratch.file("durations", &"31\n29s\n# a remark\n30\n".repeat(20));
+    let plan = planned(&[&LEARNED[..], &["--durations", &file, "--created"]].concat());
+    let first = &looks(&plan)[0];
+    assert!((50.0..60.0).contains(&number(&plan["history_jobs"])), "{plan}");
+    assert!((25.0..33.0).contains(&number(&first["age_to_s"])), "{first}");
+    let ran = jobwatch(&["plan", "--durations", &file, "--jobs", "7"]).args(&LEARNED).run().exits_with(0);
+    assert!(ran.out.contains(&format!("jobs: 7 of the file {file}")), "{}", ran.out);
+}
+
+#[test]
 fn a_history_with_nothing_in_it_is_none() {
     let scratch = Scratch::new();
     let empty = scratch.file("empty.json", &history(&[]));
