@@ -275,8 +275,11 @@ mod tests {
         for spacing in [Spacing::Learned, Spacing::default(), Spacing::Constant, Spacing::Steps(steps)] {
             for jitter in [None, Some(Jitter::Full), Some(Jitter::Decorrelated)] {
                 for first in [FirstLook::AtOnce, FirstLook::BySchedule, FirstLook::After(secs(30))] {
-                    let set =
-                        Policy::builder().with_spacing(spacing).with_first_look(first).with_total_timeout(secs(400));
+                    let set = Policy::builder()
+                        .with_spacing(spacing)
+                        .with_first_look(first)
+                        .with_total_timeout(secs(400))
+                        .with_min_delay(secs(5));
                     let set = jitter.map_or(set.clone(), |jitter| set.with_jitter(jitter));
                     is_kept(&history, set);
                 }
