@@ -654,6 +654,34 @@ mod snapshots {
         }
 
         #[test]
+        fn guarantee_10_a_fresh_budget_makes_a_wait_like_any_other(
+            mut played in any_played(),
+            history in wild_history(),
+            later in ordinary_duration(),
+        ) {
+            for step in history {
+                let _ = played.play(step);
+            }
+            let before = played.state.clone();
+            played.latest = played.latest.saturating_add(later);
+            played.state.renew(&played.policy, played.latest);
+            prop_assert_eq!(restored(stored(&played.state), played.latest), Ok(played.state.clone()), "it can be stored");
+            if before.ended().is_some_and(|ended| ended.outcome.is_jobs_end()) {
+                prop_assert_eq!(played.state.ended(), before.ended(), "an end stands");
+                return Ok(());
+            }
+            prop_assert_eq!((played.state.looks(), played.state.in_flight()), (0, None));
+            let longest = played.policy.max_retry_after();
+            prop_assert!(played.state.due().is_some_and(|due| due <= played.latest.saturating_add(longest)));
+            for _ in 0..patience(&played) {
+                let _ = played.play((Move::Due(Duration::ZERO), Input::Poll));
+            }
+            let ended = played.state.ended();
+            let most = played.policy.bounds().max_looks.expect("an ending policy");
+            prop_assert!(ended.is_some_and(|ended| ended.looks <= most), "{:?}", played.state);
+        }
+
+        #[test]
         fn guarantee_10_a_newer_snapshot_is_refused_by_its_version(mut played in any_played(), history in history(), version in any::<u16>()) {
             prop_assume!(version != SNAPSHOT_VERSION);
             for step in history {

@@ -7,7 +7,7 @@ mod http_support;
 use core::time::Duration;
 
 use http_support::{
-    BASE, KILN, START, World, at, dialect, every_second, job, millis, reply, response, rng, script, secs, state,
+    BASE, KILN, START, Sent, World, at, dialect, every_second, job, millis, reply, response, rng, script, secs, state,
 };
 use jobwatch::store::{BackendKey, Intent, Kept};
 use jobwatch::{
@@ -104,20 +104,22 @@ fn patient() -> Policy {
     Policy::builder().with_max_delay(secs(300)).with_total_timeout(secs(1_800)).build().unwrap()
 }
 
-fn take_up(
-    backend: &Backend,
-    policy: Policy,
-    snapshot: &JobSnapshot,
-    now: Timestamp,
-    word: &str,
-) -> (World<impl FnMut(&http::Request<Vec<u8>>, Duration) -> http_support::Reply>, Finished) {
+/// What was sent in a wait that was taken up, when it ended, and how.
+struct TakenUp {
+    sent: Vec<Sent>,
+    clock: Timestamp,
+    finished: Finished,
+}
+
+/// Takes a wait up, to whom the backend says for the third time how the job is.
+fn take_up(backend: &Backend, policy: Policy, snapshot: &JobSnapshot, now: Timestamp, word: &str) -> TakenUp {
     let stored = serde_json::to_string(snapshot).unwrap();
     let snapshot: JobSnapshot = serde_json::from_str(&stored).unwrap();
     let mut world = World::new(script(vec![state("Heating"), state("Heating"), state(word)]));
     world.clock = now;
     let mut watch = Watch::resume(backend, policy, snapshot.anew(), now).unwrap();
     let finished = world.drive(&mut watch);
-    (world, finished)
+    TakenUp { sent: world.sent, clock: world.clock, finished }
 }
 
 #[test]
@@ -127,17 +129,17 @@ fn a_wait_that_timed_out_is_taken_up_with_a_fresh_budget() {
     // At once, and a day later.
     for later in [Duration::ZERO, secs(86_400)] {
         let now = end.saturating_add(later);
-        let (world, finished) = take_up(&backend, patient(), &snapshot, now, "fired");
-        assert_eq!((finished.outcome, world.sent[0].at), (Outcome::Succeeded, now));
-        assert_eq!(finished.elapsed, world.clock.saturating_since(now), "this wait's own time");
+        let TakenUp { sent, clock, finished } = take_up(&backend, patient(), &snapshot, now, "fired");
+        assert_eq!((finished.outcome, sent[0].at), (Outcome::Succeeded, now));
+        assert_eq!(finished.elapsed, clock.saturating_since(now), "this wait's own time");
         assert!(finished.requests > 3, "the looks of the first wait are counted: {finished:?}");
         // It does not begin anew with looks a second apart.
-        assert!(world.sent[1].at.saturating_since(world.sent[0].at) > secs(100), "{:?}", world.sent);
+        assert!(sent[1].at.saturating_since(sent[0].at) > secs(100), "{sent:?}");
     }
     // The fresh budget ends, too.
-    let (world, finished) = take_up(&backend, patient(), &snapshot, end, "Heating");
+    let TakenUp { clock, finished, .. } = take_up(&backend, patient(), &snapshot, end, "Heating");
     assert_eq!(finished.outcome, Outcome::TimedOut);
-    assert!(finished.elapsed >= secs(1_800) && world.clock >= end.saturating_add(secs(1_800)));
+    assert!(finished.elapsed >= secs(1_800) && clock >= end.saturating_add(secs(1_800)));
 }
 
 #[test]
@@ -149,7 +151,7 @@ fn failures_and_looks_of_an_earlier_wait_do_not_count_against_the_new_one() {
     while world.sent.len() < 3 {
         assert!(world.step(&mut watch).is_none());
     }
-    let (_, finished) = take_up(&backend, policy, &watch.snapshot().unwrap(), world.clock, "fired");
+    let TakenUp { finished, .. } = take_up(&backend, policy, &watch.snapshot().unwrap(), world.clock, "fired");
     assert_eq!((finished.outcome, finished.requests, finished.failed_requests), (Outcome::Succeeded, 6, 2));
 }
 
@@ -162,12 +164,12 @@ fn a_throttle_outlives_a_restart() {
         assert!(world.step(&mut watch).is_none());
     }
     let snapshot = watch.snapshot().unwrap();
-    let (world, _) = take_up(&backend, patient(), &snapshot, at(secs(10)), "fired");
-    assert!(world.sent[0].at >= at(secs(600)), "{:?}", world.sent);
+    let TakenUp { sent, .. } = take_up(&backend, patient(), &snapshot, at(secs(10)), "fired");
+    assert!(sent[0].at >= at(secs(600)), "{sent:?}");
     // On a clock that was set back by an hour it is no longer than it was.
     let early = START.saturating_sub(secs(3_600));
-    let (world, _) = take_up(&backend, patient(), &snapshot, early, "fired");
-    assert!(world.sent[0].at.saturating_since(early) <= secs(600), "{:?}", world.sent);
+    let TakenUp { sent, .. } = take_up(&backend, patient(), &snapshot, early, "fired");
+    assert!(sent[0].at.saturating_since(early) <= secs(600), "{sent:?}");
 }
 
 #[test]

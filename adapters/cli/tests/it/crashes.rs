@@ -8,12 +8,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use jobwatch_simulator::{JobState, Ledger, Simulator};
+use jobwatch_simulator::{Api, JobState, Ledger, Simulator};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::backend::simulator;
-use crate::program::{Program, Ran, Running, Scratch, tracker};
+use crate::program::{Program, Ran, Running, Scratch, jobwatch, tracker};
 use crate::state::{killed, whole_lines};
 
 /// How often it is killed; `JOBWATCH_CRASHES=100` says otherwise.
@@ -93,6 +93,37 @@ fn crash(seed: u64) -> Crash {
     wait(&simulator, &file).run().exits_with(0).prints_nothing();
     let before = whole_lines(&first.out).count();
     Crash { before, twice: twice.len() }
+}
+
+/// Where creates have keys, not even the one that was under way is lost, and none is made twice.
+#[test]
+fn a_kill_while_creating_loses_no_job_and_makes_none_twice() {
+    const CREATES: usize = 30;
+    let body = r#"{"video":{"type":"url","url":"https://x/v.mp4"},"output_languages":["French","German"]}"#;
+    for seed in 0..5 {
+        let simulator = simulator("uniform:4..30").api(Api::HeygenV3).speed(20.0).seed(seed).start().unwrap();
+        let scratch = Scratch::new();
+        let (file, url) = (scratch.path("jobs.state"), simulator.url());
+        let command = |command: &str| {
+            let program = jobwatch(&[command, "--api", "heygen-v3", "--base-url", &url, "--rate", "10000/s"]);
+            program.args(&["--state", &file])
+        };
+        let flags = ["--wait", "--min-delay", "20ms", "--max-delay", "200ms", "--body", body, "--count"];
+        let running = command("submit").args(&flags).args(&[CREATES.to_string()]).start();
+        let first = kill_at_random(running, &mut ChaCha8Rng::seed_from_u64(seed));
+        let second = command("wait").args(&["--min-delay", "20ms", "--max-delay", "200ms"]).run().exits_with(0);
+
+        let ledger = simulator.ledger();
+        let creates = ledger.requests.iter().filter(|entry| &*entry.method == "POST").count();
+        assert!(ledger.jobs.len() % 2 == 0 && ledger.jobs.len() <= 2 * CREATES, "{}", ledger.jobs.len());
+        assert!(creates <= ledger.jobs.len() / 2 + 1, "{creates} creates for {} jobs", ledger.jobs.len());
+        for job in &ledger.jobs {
+            let told = outcomes(&first).chain(outcomes(&second));
+            let times = told.filter(|told| *told == (&*job.id, "succeeded"));
+            assert!((1..=2).contains(&times.count()), "{} is lost: {first:#?} {second:#?}", job.id);
+        }
+        command("wait").run().exits_with(0).prints_nothing();
+    }
 }
 
 fn wait(simulator: &Simulator, file: &str) -> Program {

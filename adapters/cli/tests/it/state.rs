@@ -407,28 +407,30 @@ fn every_id_that_was_printed_is_in_the_file() {
     }
 }
 
-/// The disk gives no more room than this, as far as the program can tell.
+/// Runs it with files of at most so many blocks of 512 bytes, as on a disk that is full.
+#[cfg(unix)]
+fn with_room(blocks: u32, arguments: &str, backend: &Backend, scratch: &Scratch) -> Ran {
+    // The signal that comes with it is ignored, so that it is an error like any other.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f {blocks}; \
+         exec \"$0\" {arguments} --rate 100000/s --api tracker --base-url \"$1\" --state \"$2\""
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_jobwatch"), &backend.url(), &scratch.path("jobs.state")]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
 #[cfg(unix)]
 #[test]
-fn a_full_disk_stops_it_with_what_is_known() {
+fn a_full_disk_ends_creating_with_what_is_known() {
     let backend =
         Backend::start(|asked| if asked.method == "POST" { created(asked.earlier) } else { state("pending") });
     let scratch = Scratch::new();
-    drop(wait(&backend, &scratch, &[]).run().exits_with(0));
     for arguments in ["submit --count 1000", "submit --wait --count 1000"] {
         let before = posts(&backend);
-        // 512 bytes each. The signal that comes with it is ignored, so that it is an error like any other.
-        let script = format!(
-            "trap '' XFSZ; ulimit -f 2000; exec \"$0\" {arguments} --rate 10000/s --api tracker --base-url \"$1\" --state \"$2\""
-        );
-        let mut command = Command::new("sh");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_jobwatch"), &backend.url(), &scratch.path("jobs.state")]);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        let ran = Ran {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        };
+        let ran = with_room(2_000, arguments, &backend, &scratch);
         let made = posts(&backend) - before;
         assert!(made < 1_000, "it went on without a disk");
         let printed = ran.out.lines().filter(|line| !line.contains('\t')).count();
@@ -438,6 +440,28 @@ fn a_full_disk_stops_it_with_what_is_known() {
     // With room again it goes on.
     let ran = wait(&backend, &scratch, &["--timeout", "50ms", "--rate", "100000/s"]).run().exits_with(4);
     assert!(ran.out.lines().count() > 10, "{ran:#?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_ends_a_wait_with_what_is_known() {
+    let over = never();
+    let (backend, scratch) = (backend(&over), Scratch::new());
+    let ids: Vec<_> = (0..300).map(|number| format!("late-{number}")).collect();
+    let flags = ["--timeout", "50ms", "--rate", "100000/s", "-"];
+    wait(&backend, &scratch, &flags).input(ids.join("\n")).run().exits_with(4);
+    over.store(true, Ordering::SeqCst);
+    // Room for a few of three hundred outcomes.
+    let ran = with_room(60, "wait --min-delay 10ms", &backend, &scratch);
+    let ran = ran.exits_with(5).complains(&["jobs.state"]);
+    let told = ran.ends();
+    assert_eq!(sorted(told.iter().map(|(id, _)| (*id).to_owned())), sorted(ids.clone()), "each is told as what it is");
+    assert!(told.iter().all(|(_, outcome)| ["succeeded", "stopped"].contains(outcome)), "{told:?}");
+    // What could not be written is told once more.
+    let again = wait(&backend, &scratch, &["--rate", "100000/s"]).run().exits_with(0);
+    let told: std::collections::BTreeSet<_> =
+        told.iter().filter(|(_, how)| *how == "succeeded").map(|(id, _)| *id).collect();
+    assert!(ids.iter().all(|id| told.contains(&**id) || again.out.contains(&format!("{id}\tsucceeded"))), "{again:#?}");
 }
 
 /// Kills it, and gives what it has printed.
