@@ -70,14 +70,20 @@ impl Error {
         Self::Io { path: path.to_owned(), error }
     }
 
+    pub(crate) fn read_only(path: &Path) -> Self {
+        let words = "it and its directory have to be writable";
+        Self::io(path, io::Error::new(io::ErrorKind::PermissionDenied, words))
+    }
+
     /// What SQLite says, by blame.
     pub(crate) fn of_sqlite(path: &Path, error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase};
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase, ReadOnly};
         match error.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => Self::damaged(path, error),
             Some(DatabaseBusy | DatabaseLocked) => {
                 Self::InUse { path: path.to_owned(), process: crate::lock::holder(path) }
             }
+            Some(ReadOnly | CannotOpen) => Self::read_only(path),
             _ => Self::Sqlite { path: path.to_owned(), error },
         }
     }
@@ -119,6 +125,34 @@ impl std::error::Error for Error {
             Self::Io { error, .. } => Some(error),
             Self::Sqlite { error, .. } => Some(error),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_sqlite_says_is_told_by_blame() {
+        let told = |code| {
+            let error =
+                Error::of_sqlite(Path::new("jobs.state"), rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            (error.is_wrong_file(), error.to_string())
+        };
+        for (code, is_wrong_file, words) in [
+            (ffi::SQLITE_CORRUPT, true, "damaged"),
+            (ffi::SQLITE_NOTADB, true, "damaged"),
+            (ffi::SQLITE_BUSY, false, "in use"),
+            (ffi::SQLITE_READONLY, false, "writable"),
+            (ffi::SQLITE_CANTOPEN, false, "writable"),
+            (ffi::SQLITE_FULL, false, "full"),
+            (ffi::SQLITE_IOERR_WRITE, false, "I/O"),
+        ] {
+            let told = told(code);
+            assert!(told.0 == is_wrong_file && told.1.contains(words) && told.1.contains("jobs.state"), "{told:?}");
         }
     }
 }

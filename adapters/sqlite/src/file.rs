@@ -39,6 +39,10 @@ pub(crate) fn open(path: &Path) -> Result<(Connection, PathBuf), Error> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags).map_err(of_sqlite)?;
+    // SQLite opens what may not be written to all the same.
+    if connection.is_readonly(rusqlite::MAIN_DB).map_err(of_sqlite)? {
+        return Err(Error::read_only(&path));
+    }
     prepare(&connection).map_err(of_sqlite)?;
     // What is in the log does not go into a file that is refused.
     let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
