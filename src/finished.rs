@@ -7,6 +7,7 @@ use std::string::{String, ToString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::learn::Taught;
 use crate::{Address, EndReason, Ended, JobRef, LookError, Observation, Outcome, Timestamp};
 
 /// How a wait ended, with everything that was learned about the job: a timeout never loses a paid job.
@@ -50,6 +51,9 @@ pub struct Finished {
     pub progress: Option<f64>,
     /// How many jobs stood before it in the backend's queue, as last told.
     pub queue_position: Option<u64>,
+    /// What the wait says about how long such jobs take, for those who keep [`Histories`](crate::learn::Histories); `None`
+    /// where it says nothing.
+    pub taught: Option<Taught>,
     /// Where the job can be cancelled, as last told.
     #[serde(skip)]
     pub(crate) cancel_at: Option<Address>,

@@ -1,6 +1,7 @@
 //! The whole HTTP life of one job: the poller's state, and what the dialect has to remember beside it.
 
 mod hop;
+mod lesson;
 mod packed;
 mod reading;
 mod result;
@@ -14,15 +15,15 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use http::{Request, Response};
-use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dialect::{Address, Answer, JobClass, shortened, without_secrets};
 use crate::finished::{Finished, TransportError, explain};
+use crate::learn::Taught;
 use crate::{
     Action, AttemptId, Backend, EndReason, Ended, JobRef, LookError, Observation, Outcome, Policy, PollerState,
-    Schedule, Timestamp, WaitReason,
+    Schedule, Spacing, Timestamp, WaitReason,
 };
 use hop::Hop;
 pub(crate) use packed::{Packed, Words};
@@ -92,6 +93,14 @@ pub(crate) struct Terms<'a, S> {
     pub(crate) renewable_for_results: bool,
 }
 
+impl<'a, S> Terms<'a, S> {
+    /// The same rules by another schedule.
+    fn with_schedule<T>(&self, schedule: &'a T) -> Terms<'a, T> {
+        let Self { backend, policy, renewable, renewable_for_results, .. } = *self;
+        Terms { backend, policy, schedule, renewable, renewable_for_results }
+    }
+}
+
 #[derive(Clone, Serialize, Deserialize)]
 #[allow(clippy::struct_field_names)] // `job` is a reference to it
 pub(crate) struct Job {
@@ -138,6 +147,12 @@ struct Extra {
     /// Resolved against the address of the answer that told it.
     #[serde(skip)]
     cancel_at: Option<Address>,
+    /// The backend is jobwatch's own simulator.
+    #[serde(skip)]
+    simulated: bool,
+    /// What the end of the wait has taught.
+    #[serde(skip)]
+    taught: Option<Taught>,
 }
 
 impl fmt::Debug for Job {
@@ -155,16 +170,14 @@ impl fmt::Debug for Job {
 }
 
 impl Job {
-    pub(crate) fn new(
-        job: JobRef,
-        policy: &Policy,
-        schedule: &impl Schedule,
-        now: Timestamp,
-        rng: &mut impl Rng,
-    ) -> Self {
-        let mut poller = PollerState::new(policy, schedule, now, rng);
+    pub(crate) fn new(job: JobRef, policy: &Policy, schedule: &impl Schedule, now: Timestamp, seed: u64) -> Self {
+        let mut poller = PollerState::seeded(policy, schedule, now, seed);
         if let Some(born) = job.creation() {
             poller = poller.with_born(born);
+            // Ours, and good a moment ago: there is no wrong id to find out about.
+            if policy.set.first_look.is_none() && policy.spacing() == Spacing::Learned {
+                poller.look_first_by(policy, schedule, now);
+            }
             if let Some(expected) = job.expected_duration() {
                 poller.expect(policy, now, born.saturating_add(expected));
             }
@@ -391,6 +404,7 @@ impl Job {
     pub(crate) fn into_finished(self, ended: Ended) -> Finished {
         let (outcome, detection_delay) = self.verdict(&ended);
         let now = self.poller.started().saturating_add(ended.elapsed);
+        let taught = self.taught();
         let extra = self.extra.map_or_else(Extra::default, |extra| *extra);
         let told = Some(outcome).filter(|outcome| *outcome != ended.outcome);
         let error = match (ended.outcome, told) {
@@ -417,6 +431,7 @@ impl Job {
             progress: extra.progress,
             queue_position: extra.queue_position,
             cancel_at: extra.cancel_at,
+            taught,
             job: self.job,
         }
     }

@@ -56,8 +56,8 @@ impl Policy {
         if let Spacing::Steps(steps) = set.spacing {
             set.spacing = Spacing::Steps(steps.map(scale).ok_or(PolicyError::MinDelayTooShort(Duration::ZERO))?);
         }
-        if let FirstLook::After(delay) = set.first_look {
-            set.first_look = FirstLook::After(scale(delay));
+        if let Some(FirstLook::After(delay)) = set.first_look {
+            set.first_look = Some(FirstLook::After(scale(delay)));
         }
         set.request_cost = scale(set.request_cost);
         set.min_delay = scale(set.min_delay);
@@ -101,7 +101,7 @@ impl Policy {
 
     /// When the first look comes.
     pub fn first_look(&self) -> FirstLook {
-        self.set.first_look
+        self.set.first_look.unwrap_or(FirstLook::AtOnce)
     }
 
     /// The total time limit of a wait.
@@ -211,7 +211,7 @@ pub struct PolicyBuilder {
     request_cost: Duration,
     min_delay: Duration,
     max_delay: Option<Duration>,
-    first_look: FirstLook,
+    pub(crate) first_look: Option<FirstLook>,
     total_timeout: Option<Duration>,
     attempt_timeout: Duration,
     final_grace: Duration,
@@ -227,12 +227,12 @@ pub struct PolicyBuilder {
 impl Default for PolicyBuilder {
     fn default() -> Self {
         Self {
-            spacing: Spacing::default(),
+            spacing: Spacing::Learned,
             jitter: None,
             request_cost: Duration::from_secs(2),
             min_delay: Duration::from_secs(1),
             max_delay: Some(Duration::from_secs(60)),
-            first_look: FirstLook::AtOnce,
+            first_look: None,
             total_timeout: Some(Duration::from_secs(60 * 60)),
             attempt_timeout: Duration::from_secs(20),
             final_grace: Duration::from_secs(5),
@@ -248,7 +248,8 @@ impl Default for PolicyBuilder {
 }
 
 impl PolicyBuilder {
-    /// The schedule; by default exponential with factor 1.5.
+    /// The schedule. Default: learned; where no plan is at hand, as for a [`Poller`](crate::Poller) without one, that is
+    /// exponential with factor 1.5.
     pub fn with_spacing(mut self, spacing: Spacing) -> Self {
         self.spacing = spacing;
         self
@@ -290,9 +291,10 @@ impl PolicyBuilder {
         self
     }
 
-    /// When the first look comes. Default: at once.
+    /// When the first look comes. Default: at once, so that a wrong id or key shows; where the schedule is learned, a client
+    /// looks at a job of its own making by the plan.
     pub fn with_first_look(mut self, first: FirstLook) -> Self {
-        self.first_look = first;
+        self.first_look = Some(first);
         self
     }
 

@@ -78,7 +78,7 @@ pub struct WatchRequestId(HopId);
 impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
     /// A wait that starts now. Takes one `u64` from the generator.
     pub fn new(backend: B, policy: P, job: JobRef, now: Timestamp, rng: &mut impl Rng) -> Self {
-        let job = Some(Job::new(job, policy.borrow(), &PolicySchedule, now, rng));
+        let job = Some(Job::new(job, policy.borrow(), &PolicySchedule, now, rng.next_u64()));
         Self { backend, policy, job }
     }
 

@@ -63,7 +63,7 @@ fn regression_a_removed_job_is_not_heard_of_again() {
 fn regression_a_job_is_resumed_in_its_class() {
     let mut world = World::new(kiln(), every_second());
     let patient = every_second().with_min_delay(http_support::secs(30)).build().unwrap();
-    let class = world.fleet.add_class(patient.into());
+    let class = world.fleet.add_class("patient", patient.into());
     let handle = world.fleet.insert_in(class, http_support::job("slow"), START);
     let queued = || Reply::Answer(millis(100), response(200, &[], r#"{"state":"queued"}"#));
     world.run_until(http_support::at(millis(500)), &mut |_| queued());

@@ -10,7 +10,7 @@ use http::Response;
 use super::slab::View;
 use super::step::MOST_LEFTOVERS;
 use super::words::JobHandle;
-use super::{Fleet, News, Renewal, terms};
+use super::{Fleet, News, Renewal};
 use crate::finished::TransportError;
 use crate::job::{HopId, Refused, Taken};
 use crate::{Observation, Timestamp};
@@ -27,16 +27,9 @@ impl Fleet {
         response: &Response<B>,
     ) -> bool {
         let Some(slot) = self.waiting(handle) else { return false };
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let mut terms = terms(&backend, &policy, self.renewal);
-        terms.renewable_for_results &= !self.results_refused;
-        let proven = self.lanes[usize::from(lane)].proven;
-        let Some(job) = self.slab.open(slot) else { return false };
-        if proven {
-            job.poller.note_backend_proven();
-        }
+        let Some((rules, job)) = self.open(lane, slot) else { return false };
         let (failed, renewals) = (job.failed_requests(), job.asked_with());
-        let Some(taken) = job.handle_response(&terms, now, hop, response) else { return false };
+        let Some(taken) = job.handle_response(&rules.terms(), now, hop, response) else { return false };
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| {
             stats.failed_requests += u64::from(failed);
@@ -44,7 +37,7 @@ impl Fleet {
             stats.hints += u64::from(taken.hinted);
         });
         let kept = &mut self.lanes[usize::from(lane)];
-        kept.note_answer(&taken, sent_at, now, policy.max_retry_after());
+        kept.note_answer(&taken, sent_at, now, rules.policy.max_retry_after());
         if let Some(error) = taken.failed {
             kept.note_failure(error, sent_at, now);
         }
@@ -83,15 +76,9 @@ impl Fleet {
         error: &TransportError,
     ) {
         let Some(slot) = self.waiting(handle) else { return };
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
-        let proven = self.lanes[usize::from(lane)].proven;
-        let Some(job) = self.slab.open(slot) else { return };
-        if proven {
-            job.poller.note_backend_proven();
-        }
+        let Some((rules, job)) = self.open(lane, slot) else { return };
         let failed = job.failed_requests();
-        job.handle_error(&terms, now, hop, error);
+        job.handle_error(&rules.terms(), now, hop, error);
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| stats.failed_requests += u64::from(failed));
         self.settle_unless_in_line(slot, now);

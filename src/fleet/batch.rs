@@ -9,7 +9,7 @@ use std::vec::Vec;
 use super::requests::{Batch, Page};
 use super::slab::{Queue, View};
 use super::words::{FleetAction, JobHandle};
-use super::{Asks, Fleet, terms};
+use super::{Asks, Fleet};
 use crate::job::Taken;
 use crate::{AttemptId, Timestamp};
 
@@ -99,14 +99,9 @@ impl Fleet {
 
     /// Lets a job take part, if it is due or may be looked at early.
     fn join(&mut self, slot: u32, now: Timestamp, members: &mut Members) -> bool {
-        let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
-        let (handle, proven) = (self.slab.handle(slot), self.lanes[usize::from(self.slab.at(slot).lane)].proven);
-        let backend = Arc::clone(&self.backend);
-        let Some(job) = self.slab.open(slot) else { return false };
-        if proven {
-            job.poller.note_backend_proven();
-        }
-        let joined = job.share(&backend, &policy, now).map(|attempt| members.push((handle, attempt)));
+        let (handle, lane) = (self.slab.handle(slot), self.slab.at(slot).lane);
+        let Some((rules, job)) = self.open(lane, slot) else { return false };
+        let joined = job.share(&rules.backend, &rules.policy, now).map(|attempt| members.push((handle, attempt)));
         match joined {
             Some(()) => self.settle(slot, now),
             None => self.slab.close(slot),
@@ -209,11 +204,12 @@ impl Fleet {
     /// has failed.
     pub(super) fn ask_alone(&mut self, (handle, attempt): (JobHandle, AttemptId), now: Timestamp, refused: bool) {
         let Some(slot) = self.waiting(handle) else { return };
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
-        if let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) {
+        let lane = self.slab.at(slot).lane;
+        if let Some((rules, job)) = self.open(lane, slot)
+            && job.is_sharing(attempt)
+        {
             job.share_later(refused);
-            job.ask_alone(&terms, now, attempt);
+            job.ask_alone(&rules.terms(), now, attempt);
         }
         self.take_further(slot, now, &Taken::default());
     }

@@ -108,6 +108,15 @@ impl Lane {
         self.in_flight -= 1;
     }
 
+    /// The requests per second that its limits allow; `None` where nothing limits them.
+    #[allow(clippy::cast_precision_loss)] // nobody has 2^52 places
+    pub(super) fn capacity(&self) -> Option<f64> {
+        let by_rate = self.pace.limit().map(|limit| 1.0 / limit.interval().as_secs_f64());
+        let by_places = self.stats.response_time.mean().filter(|time| !time.is_zero());
+        let by_places = by_places.map(|time| self.limit as f64 / time.as_secs_f64());
+        by_rate.into_iter().chain(by_places).min_by(f64::total_cmp)
+    }
+
     /// The end of the present cool-down.
     pub(super) fn cooling(&self, now: Timestamp) -> Option<Timestamp> {
         (now < self.cool_until).then_some(self.cool_until)

@@ -7,9 +7,11 @@
 
 mod answers;
 mod batch;
+mod class;
 mod company;
 mod feed;
 mod lane;
+mod limits;
 mod rate;
 mod requests;
 mod shared;
@@ -30,9 +32,13 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::finished::TransportError;
 use crate::job::{Job, Terms};
-use crate::{Backend, JobRef, JobSnapshot, LookError, Policy, PolicySchedule, SnapshotError, Stats, Timestamp};
+use crate::learn::{Learner, Since};
+use crate::{Backend, JobRef, JobSnapshot, LookError, Policy, SnapshotError, Stats, Timestamp};
+use class::Class;
+pub(crate) use class::ClassSchedule;
 pub use feed::{Distinct, Feed};
 use lane::Lane;
+use limits::Demand;
 pub(crate) use rate::Pace;
 pub use rate::{RateError, RateLimit};
 use requests::{Asks, Requests};
@@ -51,7 +57,7 @@ pub const DEFAULT_MAX_IN_FLIGHT: usize = 16;
 #[derive(Debug)]
 pub struct Fleet {
     backend: Arc<Backend>,
-    classes: Vec<Arc<Policy>>,
+    classes: Vec<Class>,
     limit: usize,
     rate: Option<RateLimit>,
     /// The first is that of the base address.
@@ -68,6 +74,9 @@ pub struct Fleet {
     results_refused: bool,
     /// Why nobody may ask any more: the credentials were refused for good.
     refused: Option<String>,
+    /// Jobs whose end has not been learned from, while one answer may tell of more.
+    told_together: Option<Vec<u32>>,
+    demand: Demand,
     stats: Stats,
     rng: ChaCha8Rng,
     /// The greatest instant ever handed in.
@@ -100,7 +109,7 @@ impl Fleet {
         Self {
             lanes: vec![Lane::new(backend.origin(), limit, rate)],
             backend,
-            classes: vec![policy],
+            classes: vec![Class::new("", policy)],
             limit,
             rate,
             turn: 0,
@@ -112,6 +121,8 @@ impl Fleet {
             renewal: Renewal::Impossible,
             results_refused: false,
             refused: None,
+            told_together: None,
+            demand: Demand::default(),
             stats: Stats::default(),
             rng: ChaCha8Rng::from_rng(rng),
             latest: Timestamp::UNIX_EPOCH,
@@ -188,17 +199,32 @@ impl Fleet {
         self.lanes[0].proven
     }
 
-    /// A further class of jobs, which are waited for under a policy of their own and share everything else. The first
-    /// class is that of the policy the fleet was made with.
-    pub fn add_class(&mut self, policy: Arc<Policy>) -> ClassId {
-        if let Some(known) = self.classes.iter().position(|class| *class == policy) {
+    /// A further class of jobs, which are waited for under a policy of their own, teach each other how long they take, and
+    /// share everything else. The first class is that of the policy the fleet was made with, and has no name.
+    pub fn add_class(&mut self, name: &str, policy: Arc<Policy>) -> ClassId {
+        let is_known = |class: &Class| *class.name == *name && class.policy == policy;
+        if let Some(known) = self.classes.iter().position(is_known) {
             return ClassId(u16::try_from(known).unwrap_or_default());
         }
-        // After 65,536 different policies the last one has company.
+        // After 65,536 different classes the last one has company.
         let class = u16::try_from(self.classes.len()).unwrap_or(u16::MAX);
         self.classes.truncate(usize::from(class));
-        self.classes.push(policy);
+        self.classes.push(Class::new(name, policy));
         ClassId(class)
+    }
+
+    /// What is known of how long the jobs of a class take, for a policy whose schedule is learned; others do not heed it.
+    /// By default nothing is known at first. Each end that the fleet sees is learned from.
+    pub fn set_learner(&mut self, class: ClassId, since: Since, learner: Learner) {
+        if let Some(class) = self.classes.get_mut(usize::from(class.0)) {
+            class.set_learner(since, learner);
+        }
+    }
+
+    /// What the jobs of a class have taught so far, and the plan made of it; `None` where the schedule is not learned, or
+    /// there was nothing to plan yet.
+    pub fn learner(&self, class: ClassId, since: Since) -> Option<&Learner> {
+        self.classes.get(usize::from(class.0))?.known(since)
     }
 
     /// Starts to wait for a job.
@@ -209,8 +235,12 @@ impl Fleet {
     /// Starts to wait for a job of this class.
     pub fn insert_in(&mut self, class: ClassId, job: JobRef, now: Timestamp) -> JobHandle {
         let now = self.advance(now);
-        let policy = Arc::clone(self.policy_of(class.0));
-        let job = Job::new(job, &policy, &PolicySchedule, now, &mut self.rng);
+        let since = if job.creation().is_some() { Since::Creation } else { Since::PickUp };
+        let seed = self.rng.next_u64();
+        let class = ClassId(self.class_index(class.0));
+        let kept = &mut self.classes[usize::from(class.0)];
+        let schedule = kept.schedule(since, seed);
+        let job = Job::new(job, &kept.policy, &schedule, now, seed);
         self.add(Box::new(job), class, now)
     }
 
@@ -437,8 +467,40 @@ impl Fleet {
         self.latest
     }
 
+    fn class_index(&self, class: u16) -> u16 {
+        if usize::from(class) < self.classes.len() { class } else { 0 }
+    }
+
     fn policy_of(&self, class: u16) -> &Arc<Policy> {
-        self.classes.get(usize::from(class)).unwrap_or(&self.classes[0])
+        &self.classes[usize::from(self.class_index(class))].policy
+    }
+
+    /// By which rules a job is stepped.
+    fn rules(&mut self, slot: u32) -> Option<Rules> {
+        let (since, seed) = match self.slab.view(slot)? {
+            View::Packed(packed, _) => (packed.since(), packed.seed()),
+            View::Open(job) => (job.since(), job.poller.seed),
+        };
+        let class = self.class_index(self.slab.at(slot).class);
+        let class = &mut self.classes[usize::from(class)];
+        let renewable = !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven);
+        Some(Rules {
+            backend: Arc::clone(&self.backend),
+            policy: Arc::clone(&class.policy),
+            schedule: class.schedule(since, seed),
+            renewable,
+            renewable_for_results: renewable && !self.results_refused,
+        })
+    }
+
+    /// A job to be stepped by its rules, in a lane that may have proven its backend.
+    fn open(&mut self, lane: u8, slot: u32) -> Option<(Rules, &mut Job)> {
+        let rules = self.rules(slot)?;
+        let job = self.slab.open(slot)?;
+        if self.lanes[usize::from(lane)].proven {
+            job.poller.note_backend_proven();
+        }
+        Some((rules, job))
     }
 
     /// The slot of a job whose wait has not ended.
@@ -491,8 +553,24 @@ impl Fleet {
     }
 }
 
-/// By which rules a job is stepped.
-fn terms<'a>(backend: &'a Backend, policy: &'a Policy, renewal: Renewal) -> Terms<'a, PolicySchedule> {
-    let renewable = !matches!(renewal, Renewal::Impossible | Renewal::Unproven);
-    Terms { backend, policy, schedule: &PolicySchedule, renewable, renewable_for_results: renewable }
+/// By which rules a job is stepped: held apart from the fleet, which is changed meanwhile.
+#[derive(Debug)]
+struct Rules {
+    backend: Arc<Backend>,
+    policy: Arc<Policy>,
+    schedule: ClassSchedule,
+    renewable: bool,
+    renewable_for_results: bool,
+}
+
+impl Rules {
+    fn terms(&self) -> Terms<'_, ClassSchedule> {
+        Terms {
+            backend: &self.backend,
+            policy: &self.policy,
+            schedule: &self.schedule,
+            renewable: self.renewable,
+            renewable_for_results: self.renewable_for_results,
+        }
+    }
 }

@@ -84,6 +84,10 @@ impl Pace {
         self.limit = limit;
     }
 
+    pub(crate) fn limit(&self) -> Option<RateLimit> {
+        self.limit
+    }
+
     /// When the next request may go; the past means now.
     pub(crate) fn next(&self) -> Timestamp {
         match self.limit {

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use http::Response;
 
 use super::requests::{Batch, Page};
-use super::{Fleet, Renewal, terms};
+use super::{Fleet, Renewal};
 use crate::dialect::{BulkAnswer, Reading};
 use crate::finished::TransportError;
 use crate::job::{Refused, Taken};
@@ -41,25 +41,21 @@ impl Fleet {
         let next = next.filter(|token| page.is_none_or(|page| !is_last(page) && page.token != *token));
         let mut whole = Taken { answered: true, cool_down, ..Taken::default() };
         let mut missing = Vec::new();
+        self.told_together = Some(Vec::new());
         for (handle, attempt) in core::mem::take(&mut batch.members) {
             let Some(slot) = self.waiting(handle) else { continue };
-            let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
-            let terms = terms(&backend, &policy, self.renewal);
-            let proven = self.lanes[usize::from(lane)].proven;
-            let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) else { continue };
+            let Some((rules, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) else { continue };
             let reading = entries.get(job.job.id()).cloned();
             if reading.is_none() && next.is_some() {
                 missing.push((handle, attempt));
                 continue;
             }
-            if proven {
-                job.poller.note_backend_proven();
-            }
-            let taken = job.take_shared(&terms, now, attempt, response, reading, detail);
+            let taken = job.take_shared(&rules.terms(), now, attempt, response, reading, detail);
             whole.good |= taken.good;
             whole.hinted |= taken.hinted;
             self.take_further(slot, now, &taken);
         }
+        self.learn_together();
         self.count(lane, |stats| stats.hints += u64::from(whole.hinted));
         let kept = &mut self.lanes[usize::from(lane)];
         kept.note_answer(&whole, sent_at, now, longest);
@@ -150,17 +146,10 @@ impl Fleet {
     }
 
     fn fail_all(&mut self, lane: u8, batch: Batch, now: Timestamp, observation: Observation, message: &str) {
-        let backend = Arc::clone(&self.backend);
         for (handle, attempt) in batch.members {
             let Some(slot) = self.waiting(handle) else { continue };
-            let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));
-            let terms = terms(&backend, &policy, self.renewal);
-            let proven = self.lanes[usize::from(lane)].proven;
-            if let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(attempt)) {
-                if proven {
-                    job.poller.note_backend_proven();
-                }
-                job.fail_shared(&terms, now, attempt, observation, message);
+            if let Some((rules, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) {
+                job.fail_shared(&rules.terms(), now, attempt, observation, message);
                 self.settle(slot, now);
             }
         }

@@ -5,8 +5,8 @@ use std::vec::Vec;
 
 use super::timers::MOST_SLOTS;
 use super::words::JobHandle;
-use crate::JobRef;
 use crate::job::{Job, Packed, Words};
+use crate::{JobRef, Outcome};
 
 /// Slots, each with a generation, so that no handle ever names two jobs.
 #[derive(Debug, Default)]
@@ -105,6 +105,13 @@ impl Slab {
             Seat::Open(job) => Some(job),
             Seat::Vacant | Seat::Packed(_) => None,
         }
+    }
+
+    /// A job whose wait has ended by itself.
+    pub(super) fn ended(&mut self, slot: u32) -> Option<&mut Job> {
+        let Seat::Open(job) = &mut self.slots[slot as usize].seat else { return None };
+        let ended = job.poller.ended()?;
+        (ended.outcome != Outcome::Stopped).then_some(job)
     }
 
     /// Packs a job that was stepped, if it can be.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::slab::{Queue, View, excess};
 use super::words::FleetAction;
-use super::{Asks, Fleet, News, Renewal, terms};
+use super::{Asks, Fleet, News, Renewal};
 use crate::job::JobStep;
 use crate::{EndReason, LookError, Timestamp};
 
@@ -21,6 +21,7 @@ impl Fleet {
     /// What to do at this instant.
     pub fn poll(&mut self, now: Timestamp) -> FleetAction {
         let now = self.advance(now);
+        self.weigh_limits(now);
         self.free_places(now);
         self.run_timers(now);
         if self.renewal == Renewal::Wanted {
@@ -181,11 +182,9 @@ impl Fleet {
 
     /// Takes a job's attempt back, if its time is over; its request was this lane's.
     pub(super) fn expire(&mut self, slot: u32, lane: u8, now: Timestamp) {
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
-        let Some(job) = self.slab.open(slot) else { return };
+        let Some((rules, job)) = self.open(lane, slot) else { return };
         let (failed, in_company) = (job.failed_requests(), job.is_in_company());
-        job.expire(&terms, now);
+        job.expire(&rules.terms(), now);
         // A shared request is counted once, by itself.
         let failed = if in_company { 0 } else { job.failed_requests() - failed };
         self.count(lane, |stats| stats.failed_requests += u64::from(failed));
@@ -302,16 +301,11 @@ impl Fleet {
 
     /// Polls a job: a request of this lane to send, or whatever else has become of it.
     pub(super) fn step(&mut self, lane: usize, slot: u32, now: Timestamp) -> Option<FleetAction> {
-        let (backend, policy) = (Arc::clone(&self.backend), Arc::clone(self.policy_of(self.slab.at(slot).class)));
-        let terms = terms(&backend, &policy, self.renewal);
-        let (handle, proven) = (self.slab.handle(slot), self.lanes[lane].proven);
+        let handle = self.slab.handle(slot);
         let lane = u8::try_from(lane).unwrap_or_default();
-        let job = self.slab.open(slot)?;
-        if proven {
-            job.poller.note_backend_proven();
-        }
+        let (rules, job) = self.open(lane, slot)?;
         let failed = job.failed_requests();
-        let step = job.poll(&terms, now);
+        let step = job.poll(&rules.terms(), now);
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| stats.failed_requests += u64::from(failed));
         let action = match step {
@@ -351,11 +345,13 @@ impl Fleet {
         if let Some(ended) = job.poller.ended() {
             let (outcome, delay) = job.verdict(&ended);
             let lane = self.slab.at(slot).lane;
+            self.demand.note_stay(ended.elapsed);
             self.count(lane, |stats| stats.note_end(outcome, delay));
             self.timers.clear(slot);
             self.jobs -= 1;
             self.slab.at_mut(slot).queue = Queue::Told;
             self.news.push_back(News::Finished(slot));
+            self.learn_from(slot);
         } else if let Some(due) = job.poller.due() {
             self.slab.at_mut(slot).queue = Queue::None;
             self.timers.set(slot, due);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use super::{Extra, Job};
+use crate::learn::Since;
 use crate::poller::Phase;
 use crate::{EndReason, JobRef, Outcome, PollerState, Timestamp, WaitReason};
 
@@ -65,13 +66,14 @@ const SEEN: u8 = 1;
 const PROVEN: u8 = 2;
 /// The backend has told when the job was created, which is when it was born.
 const CREATED: u8 = 4;
+const SIMULATED: u8 = 8;
 
 impl Packed {
     /// Packs a job, or gives it back as it is.
     pub(crate) fn pack(mut job: Box<Job>, words: &mut Words) -> Result<Self, Box<Job>> {
-        let created = match job.extra.as_deref() {
-            None => false,
-            Some(extra) if extra.is_creation_at(job.poller.born) => true,
+        let (created, simulated) = match job.extra.as_deref() {
+            None => (false, false),
+            Some(extra) if extra.is_creation_at(job.poller.born) => (true, extra.simulated),
             Some(_) => return Err(job),
         };
         let (until, reason) = match job.poller.phase {
@@ -106,7 +108,10 @@ impl Packed {
             requests: job.requests,
             state,
             reason,
-            flags: flag(job.seen, SEEN) | flag(poller.proven, PROVEN) | flag(created, CREATED),
+            flags: flag(job.seen, SEEN)
+                | flag(poller.proven, PROVEN)
+                | flag(created, CREATED)
+                | flag(simulated, SIMULATED),
             job: job.job,
         })
     }
@@ -117,7 +122,8 @@ impl Packed {
             None => Phase::Ended { at: self.until, outcome: Outcome::Stopped, reason: EndReason::Stopped },
         };
         let created_at = (self.flags & CREATED > 0).then(|| Timestamp::from_nanos(self.born));
-        let extra = created_at.map(|at| Box::new(Extra { created_at: Some(at), ..Extra::default() }));
+        let simulated = self.flags & SIMULATED > 0;
+        let extra = created_at.map(|at| Box::new(Extra { created_at: Some(at), simulated, ..Extra::default() }));
         Job {
             poller: PollerState {
                 seed: self.seed,
@@ -160,6 +166,15 @@ impl Packed {
         copy.unpack(words)
     }
 
+    /// Where its age is counted from.
+    pub(crate) fn since(&self) -> Since {
+        if self.job.creation().is_some() || self.flags & CREATED > 0 { Since::Creation } else { Since::PickUp }
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub(crate) fn job(&self) -> &JobRef {
         &self.job
     }
@@ -199,6 +214,7 @@ impl Extra {
             && self.progress.is_none()
             && self.queue_position.is_none()
             && self.cancel_at.is_none()
+            && self.taught.is_none()
     }
 }
 

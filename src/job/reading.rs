@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::Response;
 
+use super::lesson::Expecting;
 use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
 use crate::dialect::{Address, JobClass, Reading, header_text};
 use crate::policy::LONGEST_CREDIBLE_HINT;
@@ -52,6 +53,7 @@ impl Job {
             let stale = Duration::from_secs(age).max(terms.backend.dialect().freshness());
             self.unfinished_at = self.unfinished_at.max(Some(self.sent_at.saturating_sub(stale)));
         }
+        let progress = reading.progress;
         self.note_extra(terms.backend, now, response, &mut reading);
         if observation == Observation::Succeeded && !known {
             let other = reading.message.or(reading.state).unwrap_or_else(|| "no success".to_string());
@@ -76,7 +78,8 @@ impl Job {
         let status = response.status().as_u16();
         let message = reading.message.or_else(|| (!told).then(|| format!("HTTP status {status}")));
         let throttled = matches!(observation, Observation::Throttled { .. });
-        self.conclude(terms, now, id, observation, message);
+        let schedule = &Expecting { schedule: terms.schedule, end: self.expected_end(progress, now) };
+        self.conclude(&terms.with_schedule(schedule), now, id, observation, message);
         if let Some(after) = reading.ask_again.filter(|_| unfinished) {
             self.poller.ask_again_after(terms.policy, now, after);
         }
@@ -102,6 +105,7 @@ impl Job {
         response: &Response<B>,
         reading: &mut Reading,
     ) {
+        self.note_simulation(response.headers());
         let here = |at: Option<Timestamp>| at.map(|at| by_our_clock(at, response, now));
         if let Some(created) = here(reading.created_at) {
             self.poller.note_born(created);

@@ -19,6 +19,17 @@ pub enum Since {
     PickUp,
 }
 
+/// What the end of a wait has taught, and to which history.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taught {
+    /// Where the ages are counted from.
+    pub since: Since,
+    /// The lesson.
+    pub lesson: Lesson,
+    /// The backend is jobwatch's own simulator: the lesson must not get into a history that is kept.
+    pub simulated: bool,
+}
+
 /// Names one kind of job, whose durations say something about each other's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

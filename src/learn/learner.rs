@@ -12,15 +12,22 @@ const NEWS: f64 = 0.05;
 /// vague to find a better plan by.
 const EXPLORERS: u64 = 32;
 
+/// A budget that changes by this factor is worth another plan, and so is another number of jobs to a request.
+const BUDGET_CHANGE: f64 = 1.05;
+const COMPANY_CHANGE: f64 = 1.5;
+
 /// Learns from jobs and keeps the plan up to date: one for each kind of job and each policy.
 #[derive(Clone, Debug)]
 pub struct Learner {
     policy: Arc<Policy>,
     history: History,
     plan: Plan,
-    /// The plan at the policy's own price.
+    /// The plan at the price that a request has without a limit.
     free_plan: Plan,
+    /// By how much a request is dearer than the policy says.
     price: f64,
+    /// The jobs that one request asks for.
+    company: f64,
     /// The requests that each job may cost; `None` without a limit.
     budget: Option<f64>,
     /// Jobs learned since the plan was made.
@@ -32,7 +39,12 @@ impl Learner {
     pub fn new(history: History, policy: Arc<Policy>) -> Self {
         let plan = Plan::for_policy(&history, &policy, 1.0);
         let free_plan = plan.clone();
-        Self { policy, history, plan, free_plan, price: 1.0, budget: None, news: 0.0 }
+        Self { policy, history, plan, free_plan, price: 1.0, company: 1.0, budget: None, news: 0.0 }
+    }
+
+    /// For what policy it plans.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
     }
 
     /// What is known.
@@ -70,17 +82,22 @@ impl Learner {
         is_due
     }
 
-    /// Each job may cost so many requests from now on; where the plan needs more, a request gets dearer until it does
-    /// not. Tells whether the plan is another now.
-    pub fn set_budget(&mut self, requests: Option<f64>) -> bool {
-        let (new, old) = (requests.unwrap_or(f64::MAX), self.budget.unwrap_or(f64::MAX));
-        let needed = self.plan.expected_requests();
-        // Small changes are not worth a plan.
-        let is_other = new / old > 1.05 || old / new > 1.05;
-        let is_off = is_other && (needed > new || self.price > 1.0);
-        if is_other {
-            self.budget = requests;
-        }
+    /// What is known is this from now on.
+    pub fn set_history(&mut self, history: History) {
+        self.history = history;
+        self.make_plan();
+    }
+
+    /// One look asks for so many jobs at once, so that each of them pays a part of it, and each job may cost so many looks
+    /// from now on; where the plan needs more, a request gets dearer until it does not. Tells whether the plan is another
+    /// now.
+    pub fn set_limits(&mut self, company: f64, looks: Option<f64>) -> bool {
+        let (company, is_other_company) = changed(self.company, company.max(1.0), COMPANY_CHANGE);
+        let (budget, is_other_budget) =
+            changed(self.budget.unwrap_or(f64::MAX), looks.unwrap_or(f64::MAX), BUDGET_CHANGE);
+        let is_dearer = self.price > 1.0 / self.company;
+        (self.company, self.budget) = (company, Some(budget).filter(|budget| *budget < f64::MAX));
+        let is_off = is_other_company || is_other_budget && (is_dearer || self.plan.expected_requests() > budget);
         if is_off {
             self.make_plan();
         }
@@ -89,12 +106,19 @@ impl Learner {
 
     fn make_plan(&mut self) {
         self.news = 0.0;
-        self.free_plan = Plan::for_policy(&self.history, &self.policy, 1.0);
+        let price = 1.0 / self.company;
+        self.free_plan = Plan::for_policy(&self.history, &self.policy, price);
         (self.plan, self.price) = match self.budget {
             Some(budget) if self.free_plan.expected_requests() > budget => {
-                Plan::dearer(&self.history, &self.policy, budget, self.price)
+                Plan::dearer(&self.history, &self.policy, budget, price, self.price)
             }
-            _ => (self.free_plan.clone(), 1.0),
+            _ => (self.free_plan.clone(), price),
         };
     }
+}
+
+/// Small changes are not worth a plan: the value of before, and whether it is another.
+fn changed(before: f64, now: f64, factor: f64) -> (f64, bool) {
+    let is_other = now / before > factor || before / now > factor;
+    (if is_other { now } else { before }, is_other)
 }

@@ -33,7 +33,7 @@ pub mod idea;
 mod learner;
 mod planner;
 
-pub use histories::{Histories, HistoryKey, Since};
+pub use histories::{Histories, HistoryKey, Since, Taught};
 #[cfg(feature = "serde")]
 pub use history::HistorySnapshot;
 pub use history::{History, HistoryError, Lesson};

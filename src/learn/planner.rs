@@ -53,16 +53,17 @@ impl Plan {
         Program::new(history, policy.min_delay(), max).solve(cost)
     }
 
-    /// The cheapest plan that makes no more than so many requests for each job, where the plan at the policy's own price
-    /// makes more, and its price; the greatest price where even that makes more.
-    pub(super) fn dearer(history: &History, policy: &Policy, requests: f64, from_price: f64) -> (Self, f64) {
+    /// The cheapest plan that makes no more than so many requests for each job, where the plan at the `least` price makes
+    /// more, and its price; the greatest price where even that makes more.
+    pub(super) fn dearer(history: &History, policy: &Policy, requests: f64, least: f64, before: f64) -> (Self, f64) {
         let max = policy.max_delay().unwrap_or(Duration::MAX);
         let program = Program::new(history, policy.min_delay(), max);
         let solve = |price: f64| program.solve(policy.request_cost().as_secs_f64() * price);
         // The dearer, the fewer: first outwards from the price of before, then ever closer.
-        let (mut low, mut high) = (1.0, MOST_PRICE);
+        let start = least * START;
+        let (mut low, mut high) = (least, MOST_PRICE);
         let mut best = None;
-        let mut price = from_price.clamp(START, MOST_PRICE);
+        let mut price = before.clamp(start, MOST_PRICE);
         for _ in 0..STEPS {
             let plan = solve(price);
             if plan.requests > requests {
@@ -76,7 +77,7 @@ impl Plan {
             }
             price = match &best {
                 None => (low * 4.0).min(MOST_PRICE),
-                Some(_) if low <= 1.0 => (high / 4.0).max(START),
+                Some(_) if low <= least => (high / 4.0).max(start),
                 Some(_) => libm::sqrt(low * high),
             };
         }
@@ -121,7 +122,7 @@ impl Schedule for Plan {
 /// Beyond this factor a request hardly gets dearer.
 const MOST_PRICE: f64 = 10_000.0;
 
-/// The least price above the policy's own that is tried.
+/// The least price above the one without a limit that is tried, as a factor.
 const START: f64 = 1.02;
 
 /// The price is found to this factor, in at most so many steps.

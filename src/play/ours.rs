@@ -77,7 +77,7 @@ impl Rule for Learned {
     }
 
     fn budget(&mut self, requests: f64) {
-        self.learner.set_budget(Some(requests));
+        self.learner.set_limits(1.0, Some(requests));
     }
 }
 

@@ -67,9 +67,13 @@ pub(crate) enum Phase {
 impl PollerState {
     /// See [`Poller::with_schedule`](crate::Poller::with_schedule).
     pub fn new(policy: &Policy, schedule: &impl Schedule, now: Timestamp, rng: &mut impl Rng) -> Self {
+        Self::seeded(policy, schedule, now, rng.next_u64())
+    }
+
+    pub(crate) fn seeded(policy: &Policy, schedule: &impl Schedule, now: Timestamp, seed: u64) -> Self {
         let now = now.as_nanos();
         let mut state = Self {
-            seed: rng.next_u64(),
+            seed,
             started: now,
             born: now,
             latest: now,
@@ -96,7 +100,7 @@ impl PollerState {
                 state.wait(policy, now, hint_range(nanos(delay)), WaitReason::InitialDelay);
             }
             FirstLook::BySchedule => {
-                let range = state.next_gap(policy, schedule, now);
+                let range = state.next_gap(policy, schedule, Duration::ZERO);
                 state.previous_gap = state.wait(policy, now, range, WaitReason::InitialDelay);
             }
         }
@@ -108,6 +112,18 @@ impl PollerState {
     pub fn with_born(mut self, born: Timestamp) -> Self {
         self.born = born.as_nanos().min(self.started);
         self
+    }
+
+    /// The first look comes after the schedule's first gap, counted from the job's birth.
+    #[cfg(feature = "http")]
+    pub(crate) fn look_first_by(&mut self, policy: &Policy, schedule: &impl Schedule, now: Timestamp) {
+        let now = self.advance(now);
+        if self.looks == 0 {
+            let age = now.saturating_sub(self.born);
+            let (lo, hi) = self.next_gap(policy, schedule, Duration::ZERO).nanos();
+            let range = GapRange::from_nanos(lo.saturating_sub(age), hi.saturating_sub(age));
+            self.previous_gap = self.wait(policy, now, range, WaitReason::InitialDelay);
+        }
     }
 
     /// The job is expected to end at this instant: the first look comes then, and at most `max_delay` after the start.
@@ -481,7 +497,8 @@ impl PollerState {
                 self.wait(policy, now, hinted, WaitReason::Hint);
             }
             (hinted, _) => {
-                let gap = self.next_gap(policy, schedule, now);
+                let age = Duration::from_nanos(now.saturating_sub(self.born));
+                let gap = self.next_gap(policy, schedule, age);
                 let range = hinted.map_or(gap, |hinted| gap.raised_to(hinted));
                 let reason = if range == gap { WaitReason::Interval } else { WaitReason::Hint };
                 self.previous_gap = self.wait(policy, now, range, reason);
@@ -565,9 +582,9 @@ impl PollerState {
     }
 
     /// The schedule's next range, cut to the policy's bounds.
-    fn next_gap(&mut self, policy: &Policy, schedule: &impl Schedule, now: u64) -> GapRange {
+    fn next_gap(&mut self, policy: &Policy, schedule: &impl Schedule, age: Duration) -> GapRange {
         let position = Position {
-            age: Duration::from_nanos(now.saturating_sub(self.born)),
+            age,
             looks: self.looks,
             gaps: self.gaps,
             previous_gap: (self.previous_gap > 0).then(|| Duration::from_nanos(self.previous_gap)),

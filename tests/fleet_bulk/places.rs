@@ -37,7 +37,7 @@ fn regression_counted_looks_are_not_spent_on_free_places() {
     let few = policy.clone().without_total_timeout().with_max_polls(6).build().unwrap();
     let (oven, mut world) = (Oven::default(), World::new(backend(), patient().with_total_timeout(secs(100))));
     world.insert(3);
-    let class = world.fleet.add_class(few.into());
+    let class = world.fleet.add_class("few", few.into());
     let counted = world.fleet.insert_in(class, job("job-7"), world.clock);
     world.run(&mut |sent| oven.serve(sent, secs(400)));
     // 1, 10 and 60 seconds at the most between six looks, and not the one second of its neighbours.

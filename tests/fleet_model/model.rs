@@ -162,7 +162,7 @@ impl Model {
         if renewable {
             fleet = fleet.with_renewal();
         }
-        let classes = policies.into_iter().map(|policy| (fleet.add_class(Arc::clone(&policy)), policy)).collect();
+        let classes = policies.into_iter().map(|policy| (fleet.add_class("", Arc::clone(&policy)), policy)).collect();
         Self {
             fleet,
             clock: START,

@@ -179,7 +179,11 @@ impl Twins {
             }
         };
         while let Some(event) = self.fleet.next_event() {
-            if let FleetEvent::Finished { handle, finished } = event {
+            if let FleetEvent::Finished { handle, mut finished } = event {
+                // A watch has no company.
+                if let Some(taught) = &mut finished.taught {
+                    taught.lesson.beside = 0;
+                }
                 let number = self.number(handle);
                 self.by_fleet[number].finished = Some(*finished);
             }
