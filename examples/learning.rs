@@ -132,23 +132,26 @@ fn after_a_change(policy: &Arc<Policy>, min: Duration, max: Duration) {
 
 /// Fifty jobs a second under a hundred requests a second.
 fn behind_a_limit(min: Duration, max: Duration) {
+    println!("\n50 jobs a second of 20 to 40 s under 100 requests a second: requests a job / mean delay in s");
+    let ratios = [5, 6, 7, 8].map(|seed| behind_a_limit_once(min, max, seed));
+    println!("mean ratio {:.3}", ratios.iter().sum::<f64>() / 4.0);
+}
+
+fn behind_a_limit_once(min: Duration, max: Duration, seed: u64) -> f64 {
     let limit = Limit { arrivals: 50.0, rate: 100.0 };
-    let durations = durations(KINDS[0], 30_000, 5);
+    let durations = durations(KINDS[0], 30_000, seed);
     // The first three minutes, in which the line of the start is worked off, are left out for both.
     let play =
         |played: Played| (played.part(10_000..30_000).requests_per_job(), played.part(10_000..30_000).mean_delay());
-    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let original = play(play_limited(&mut Peer::Tracker, &durations, limit, &mut rng));
     let learned = play(play_limited(&mut Learned::new(policy(min, max)), &durations, limit, &mut rng));
-    println!("\n50 jobs a second of 20 to 40 s under 100 requests a second: requests a job / mean delay in s");
+    let ratio = learned.1 / original.1;
     println!(
-        "original {:.2} / {:.2}   learned {:.2} / {:.2}   ratio {:.3}",
-        original.0,
-        original.1,
-        learned.0,
-        learned.1,
-        learned.1 / original.1
+        "original {:.2} / {:.2}   learned {:.2} / {:.2}   ratio {ratio:.3}",
+        original.0, original.1, learned.0, learned.1
     );
+    ratio
 }
 
 /// A server that repeats answers for 10 s: looks keep that distance.

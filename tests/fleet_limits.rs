@@ -118,7 +118,7 @@ proptest! {
 /// BASELINES 28: jobs that were inserted at the same instant are looked at over the whole range of their gaps.
 #[test]
 fn those_who_came_together_do_not_look_together() {
-    let mut world = World::new(kiln(), Policy::builder()).limits(2_000, None);
+    let mut world = World::new(kiln(), Policy::builder().with_factor(1.5)).limits(2_000, None);
     world.insert(1_000);
     world.run_until(at(millis(1_700)), &mut |_| state("Heating"));
     let second: Vec<_> = world.sent.iter().skip(1_000).map(Sent::time).collect();

@@ -468,7 +468,7 @@ fn any_end_repeats_and_makes_observations_stale() {
 fn the_defaults_are_the_documented_ones() {
     let policy = Policy::default();
     assert_eq!(Policy::builder().build().as_ref(), Ok(&policy));
-    assert_eq!((policy.spacing(), policy.jitter()), (Spacing::Exponential { factor: 1.5 }, Jitter::Equal));
+    assert_eq!((policy.spacing(), policy.jitter()), (Spacing::Learned, Jitter::Equal));
     assert_eq!((policy.min_delay(), policy.max_delay()), (secs(1), Some(secs(60))));
     assert_eq!((policy.total_timeout(), policy.max_polls()), (Some(mins(60)), None));
     assert_eq!((policy.attempt_timeout(), policy.final_grace()), (secs(20), secs(5)));

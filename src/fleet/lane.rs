@@ -8,6 +8,7 @@ use super::company::Company;
 use super::rate::{Pace, RateLimit};
 use super::requests::Batch;
 use crate::job::Taken;
+use crate::learn::budget::{Budget, PERIOD};
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{LookError, Stats, Timestamp};
 
@@ -34,6 +35,9 @@ pub(super) struct Lane {
     in_flight: usize,
     limit: usize,
     pace: Pace,
+    budget: Budget,
+    /// Requests that the budget has counted.
+    counted: u64,
     cool_until: Timestamp,
     /// After a throttle one request goes first, and the others when it was answered well.
     probing: bool,
@@ -71,6 +75,8 @@ impl Lane {
             in_flight: 0,
             limit: limit.max(1),
             pace: Pace::new(rate),
+            budget: Budget::default(),
+            counted: 0,
             cool_until: Timestamp::UNIX_EPOCH,
             probing: false,
             outage,
@@ -108,9 +114,19 @@ impl Lane {
         self.in_flight -= 1;
     }
 
-    /// The requests per second that its limits allow; `None` where nothing limits them.
+    /// The requests that each of so many jobs a second may cost, once in each [`PERIOD`]; `None` where nothing limits them.
+    /// A request asks for so many of those in line at once.
+    #[allow(clippy::cast_precision_loss)] // nobody has 2^52 of them
+    pub(super) fn budget(&mut self, jobs: f64, company: f64) -> Option<f64> {
+        let rate = self.capacity()?;
+        let used = (self.stats.requests - self.counted) as f64 / PERIOD;
+        self.counted = self.stats.requests;
+        Some(self.budget.next(rate, used, jobs, self.ready.len() as f64 / company / rate))
+    }
+
+    /// The requests per second that its limits allow.
     #[allow(clippy::cast_precision_loss)] // nobody has 2^52 places
-    pub(super) fn capacity(&self) -> Option<f64> {
+    fn capacity(&self) -> Option<f64> {
         let by_rate = self.pace.limit().map(|limit| 1.0 / limit.interval().as_secs_f64());
         let by_places = self.stats.response_time.mean().filter(|time| !time.is_zero());
         let by_places = by_places.map(|time| self.limit as f64 / time.as_secs_f64());

@@ -81,7 +81,7 @@ pub struct History {
     recent: Histogram,
     /// How much better the last jobs are foretold by those just before them than by all.
     evidence: f64,
-    /// What lighter lessons add up to: one in so many is learned.
+    /// What lighter lessons add up to: one in so many counts among the last.
     credit: f64,
 }
 
@@ -109,14 +109,17 @@ impl History {
         self.estimate.jobs()
     }
 
-    /// Learns from a job. Where many are waited for at once, one in so many is learned, and `false` is told of the others.
+    /// Learns from a job. Where many are waited for at once, each counts for less; `true` is told once they add up to a job.
     pub fn learn(&mut self, lesson: &Lesson) -> bool {
-        self.credit += self.weight(lesson);
+        let weight = self.weight(lesson);
+        let interval = self.interval(lesson);
+        self.credit += weight;
         if self.credit < 1.0 {
+            let keep = libm::pow(KEEP, weight);
+            self.estimate.learn(Interval { weight, ..interval }, keep);
             return false;
         }
         self.credit -= 1.0;
-        let interval = self.interval(lesson);
         if interval.to.is_finite() {
             let before = self.estimate.probability(interval.from, interval.to);
             let recently = self.recent.probability(interval.from, interval.to);
@@ -133,7 +136,8 @@ impl History {
         if self.evidence > CHANGE {
             (self.estimate, self.evidence) = (self.recent.clone(), 0.0);
         } else {
-            self.estimate.learn(interval, KEEP);
+            let keep = libm::pow(KEEP, weight);
+            self.estimate.learn(Interval { weight, ..interval }, keep);
         }
         true
     }

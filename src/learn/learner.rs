@@ -10,7 +10,10 @@ const NEWS: f64 = 0.05;
 
 /// Under a limit, one in so many jobs is looked at as if there were none: what the few looks at the others teach is too
 /// vague to find a better plan by.
-const EXPLORERS: u64 = 32;
+const EXPLORERS: u64 = 48;
+
+/// What the others teach then counts for so much less.
+const HEARSAY: f64 = 0.25;
 
 /// A budget that changes by this factor is worth another plan, and so is another number of jobs to a request.
 const BUDGET_CHANGE: f64 = 1.05;
@@ -67,10 +70,16 @@ impl Learner {
         self.price
     }
 
-    /// Learns from a job. Tells whether the plan is another now: planning takes a millisecond or a few and is not done for
+    /// Learns from the job of this number or seed, see [`plan_for`](Self::plan_for). Tells whether the plan is another now: planning takes a millisecond or a few and is not done for
     /// every job.
-    pub fn learn(&mut self, lesson: &Lesson) -> bool {
-        if !self.history.learn(lesson) {
+    pub fn learn(&mut self, number: u64, lesson: &Lesson) -> bool {
+        let is_limited = self.price > 1.0 / self.company;
+        let lesson = match is_limited {
+            false => *lesson,
+            true if number.is_multiple_of(EXPLORERS) => lesson.beside(0),
+            true => Lesson { weight: lesson.weight * HEARSAY, ..*lesson },
+        };
+        if !self.history.learn(&lesson) {
             return false;
         }
         self.news += 1.0;

@@ -10,7 +10,7 @@ use rand_core::Rng;
 use super::peers::uniform;
 use super::{Played, Rule};
 use crate::learn::Lesson;
-use crate::learn::budget::{PERIOD, budget};
+use crate::learn::budget::{Budget, PERIOD};
 use crate::time::nanos;
 
 /// How many jobs arrive, and how many requests may be sent.
@@ -47,7 +47,7 @@ pub fn play_limited<R: Rule>(rule: &mut R, durations: &[Duration], limit: Limit,
     let mut events = BinaryHeap::from([Reverse((0_u64, Event::Arrives))]);
     let mut line: VecDeque<usize> = VecDeque::new();
     let (service, mut served_until, mut arrived) = ((1e9 / limit.rate) as u64, 0_u64, 0);
-    let mut budget_at = 0;
+    let (mut budget, mut budget_at, mut served) = (Budget::default(), 0, 0.0);
     loop {
         let next = events.peek().map(|Reverse((at, _))| *at);
         // A request in line goes as soon as the limit lets it, unless something happens before.
@@ -59,6 +59,7 @@ pub fn play_limited<R: Rule>(rule: &mut R, durations: &[Duration], limit: Limit,
             let now = served_until;
             served_until += service;
             waiting.looks += 1;
+            served += 1.0;
             let age = Duration::from_nanos(now - waiting.born);
             let duration = durations[waiting.number];
             played.looks[waiting.number] = waiting.looks;
@@ -77,7 +78,8 @@ pub fn play_limited<R: Rule>(rule: &mut R, durations: &[Duration], limit: Limit,
         }
         let Some(Reverse((now, event))) = events.pop() else { return played };
         if now >= budget_at {
-            rule.budget(budget(limit.rate, limit.arrivals, line.len() as f64 / limit.rate));
+            rule.budget(budget.next(limit.rate, served / PERIOD, limit.arrivals, line.len() as f64 / limit.rate));
+            served = 0.0;
             budget_at = now + (PERIOD * 1e9) as u64;
         }
         match event {

@@ -72,8 +72,8 @@ impl Rule for Learned {
         next(&self.policy, self.learner.plan_for(job.1), &mut job.0, age)
     }
 
-    fn ended(&mut self, _: &Self::Job, lesson: &Lesson) {
-        self.learner.learn(lesson);
+    fn ended(&mut self, job: &Self::Job, lesson: &Lesson) {
+        self.learner.learn(job.1, lesson);
     }
 
     fn budget(&mut self, requests: f64) {

@@ -1,0 +1,91 @@
+//! What ended jobs teach, and what limits leave for those that go on.
+
+use core::time::Duration;
+
+use super::class::Limits;
+use super::{Fleet, Lane};
+use crate::Timestamp;
+use crate::learn::budget::PERIOD;
+
+/// How much the last end counts in the mean time for which jobs are waited for.
+const WEIGHT: f64 = 0.02;
+
+/// How much is asked for, in the mean.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    /// The mean time from a wait's beginning to its end, in seconds, and the ends that it was taken from.
+    stay: f64,
+    ends: u32,
+    /// When it is compared with the limits again.
+    due: Option<Timestamp>,
+}
+
+impl Demand {
+    pub(super) fn note_stay(&mut self, elapsed: Duration) {
+        self.ends = self.ends.saturating_add(1);
+        // The first ones count alike.
+        self.stay += (elapsed.as_secs_f64() - self.stay) * WEIGHT.max(1.0 / f64::from(self.ends));
+    }
+}
+
+impl Fleet {
+    /// Learns from a job whose wait has ended; a stopped one can have ended by the same word as a million others, and is
+    /// left to those who hear of it.
+    pub(super) fn learn_from(&mut self, slot: u32) {
+        match &mut self.told_together {
+            Some(told) => told.push(slot),
+            None => self.learn_among(slot, 1),
+        }
+    }
+
+    /// The same for all jobs of which one answer has told: they say the same thing.
+    pub(super) fn learn_together(&mut self) {
+        let told = self.told_together.take().unwrap_or_default();
+        for slot in &told {
+            self.learn_among(*slot, told.len());
+        }
+    }
+
+    fn learn_among(&mut self, slot: u32, together: usize) {
+        let (beside, class) = (self.jobs, usize::from(self.class_index(self.slab.at(slot).class)));
+        if let Some(job) = self.slab.ended(slot)
+            && let Some(mut taught) = job.taught()
+        {
+            taught.lesson = taught.lesson.among(together).beside(beside);
+            job.keep_taught(taught);
+            let seed = job.poller.seed;
+            self.classes[class].learn(taught.since, seed, &taught.lesson);
+        }
+    }
+
+    /// Once a second: where there are fewer requests than the plans want, a request gets dearer, and where it asks for
+    /// many jobs at once, cheaper.
+    pub(super) fn weigh_limits(&mut self, now: Timestamp) {
+        if self.demand.due.is_some_and(|due| now < due) {
+            return;
+        }
+        self.demand.due = Some(now.saturating_add(Duration::from_secs_f64(PERIOD)));
+        if !self.classes.iter().any(super::Class::is_learned) {
+            return;
+        }
+        let limits = self.limits();
+        for class in &mut self.classes {
+            class.set_limits(limits);
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // nobody has 2^52 jobs
+    fn limits(&mut self) -> Limits {
+        let lists = self.backend.dialect().bulk_limit().map_or(1, usize::from);
+        let most = |lane: &Lane| lists.min(lane.company.most()).min(self.jobs).max(1) as f64;
+        let company = self.lanes.iter().map(most).fold(1.0, f64::max);
+        if self.demand.ends == 0 || self.jobs == 0 || self.demand.stay <= 0.0 {
+            return Limits { company, looks: None };
+        }
+        // Who is there, and for how long, tells how many come and go (Little's law).
+        let ending = self.jobs as f64 / self.demand.stay;
+        let looks = |lane: &mut Lane| lane.budget(ending / company, company);
+        let least = self.lanes.iter_mut().filter_map(looks).min_by(f64::total_cmp);
+        Limits { company, looks: least }
+    }
+}
