@@ -3,6 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 use std::boxed::Box;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::{String, ToString};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +14,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use crate::fleet::Pace;
+use crate::learn::{Histories, History, HistoryKey, Learner, Since};
 use crate::{
-    Backend, BackendError, DEFAULT_MAX_IN_FLIGHT, Dialect, Fleet, Policy, PolicyError, RateLimit, Stats, Timestamp,
+    Backend, BackendError, ClassId, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, Fleet, Policy, PolicyError, RateLimit,
+    Stats, Timestamp,
 };
+
+/// Limits are the business of fleets: to a session no job is an explorer.
+const NO_EXPLORER: u64 = 1;
 
 /// A client that can be built from a [`Session`]; for those who write a driver.
 pub trait FromSession: Sized {
@@ -61,6 +67,7 @@ pub struct ClientBuilder<C> {
     max_body: Option<u64>,
     seed: Option<u64>,
     credentials: Option<Box<dyn Credentials>>,
+    histories: Histories,
     client: PhantomData<fn() -> C>,
 }
 
@@ -78,6 +85,7 @@ impl<C: FromSession> ClientBuilder<C> {
             max_body: None,
             seed: None,
             credentials: None,
+            histories: Histories::new(),
             client: PhantomData,
         }
     }
@@ -139,6 +147,13 @@ impl<C: FromSession> ClientBuilder<C> {
         self
     }
 
+    /// What is known already of how long jobs take, for the learned schedule: what [`Session::histories`] told an earlier
+    /// client. Kinds of jobs of other backends do no harm. Default: nothing.
+    pub fn histories(mut self, histories: Histories) -> Self {
+        self.histories = histories;
+        self
+    }
+
     /// Builds the client; nothing is sent.
     ///
     /// # Errors
@@ -158,11 +173,19 @@ impl<C: FromSession> ClientBuilder<C> {
         if let Some(bytes) = self.max_body {
             backend = backend.with_max_body(bytes);
         }
+        let policy = Arc::new(policy);
+        let (dialect, origin) = (backend.dialect().name(), backend.origin());
+        let known = self.histories.iter().filter(|(key, _)| key.dialect == dialect && key.origin == origin);
+        let learners = known.map(|(key, history)| {
+            let kind = (Box::from(key.class.as_str()), key.since);
+            (kind, Learner::new(history.clone(), Arc::clone(&policy)))
+        });
         C::from_session(Session {
+            learners: Mutex::new(learners.collect()),
             max_body: backend.max_body(),
             backend: Mutex::new(Arc::new(backend)),
             credentials: self.credentials.map(Mutex::new),
-            policy: Arc::new(policy),
+            policy,
             max_in_flight: self.max_in_flight,
             rate: self.rate,
             creates: Mutex::new(Pace::new(self.rate)),
@@ -198,6 +221,8 @@ pub struct Session {
     /// The backend has given a good answer in some wait.
     proven: AtomicBool,
     stats: Mutex<Stats>,
+    /// What the ends of jobs have taught, by the caller's class of job and by where ages are counted from.
+    learners: Mutex<BTreeMap<(Box<str>, Since), Learner>>,
 }
 
 impl Session {
@@ -255,8 +280,8 @@ impl Session {
         ChaCha8Rng::seed_from_u64(self.seed.unwrap_or(entropy))
     }
 
-    /// A fleet for one wait under this policy.
-    pub fn fleet(&self, policy: Arc<Policy>, entropy: u64) -> Fleet {
+    /// A fleet for one wait for jobs of this class under this policy, with what is known of such jobs.
+    pub fn fleet(&self, policy: Arc<Policy>, class: &str, entropy: u64) -> Fleet {
         let fleet = Fleet::new(self.backend(), policy, &mut self.rng(entropy));
         let mut fleet = fleet.with_max_in_flight(self.max_in_flight).with_rate(self.rate);
         if self.can_renew() {
@@ -265,7 +290,32 @@ impl Session {
         if self.proven.load(Ordering::Relaxed) {
             fleet.note_backend_proven();
         }
+        for ((_, since), learner) in lock(&self.learners).iter().filter(|((known, _), _)| **known == *class) {
+            fleet.set_learner(ClassId::default(), *since, learner.clone());
+        }
         fleet
+    }
+
+    /// A wait of this class has ended: what that taught is known to the fleets of later waits. Nothing is learned from
+    /// waits under policies whose schedule is not learned.
+    pub fn learn(&self, fleet: &Fleet, class: &str, finished: &Finished) {
+        if let Some(taught) = finished.taught.filter(|_| fleet.is_learned(ClassId::default())) {
+            let mut learners = lock(&self.learners);
+            let kind = (Box::from(class), taught.since);
+            let learner = learners.entry(kind);
+            let learner = learner.or_insert_with(|| Learner::new(History::new(), Arc::clone(&self.policy)));
+            learner.learn(NO_EXPLORER, &taught.lesson);
+        }
+    }
+
+    /// What is known of how long jobs take, to be kept and given to [`ClientBuilder::histories`] the next time.
+    pub fn histories(&self) -> Histories {
+        let backend = self.backend();
+        let mut histories = Histories::new();
+        for ((class, since), learner) in lock(&self.learners).iter() {
+            histories.insert(HistoryKey::of(&backend, class, *since), learner.history().clone());
+        }
+        histories
     }
 
     /// Takes a create's token, and tells when the create may be sent.

@@ -53,6 +53,7 @@ pub struct Finished {
     pub queue_position: Option<u64>,
     /// What the wait says about how long such jobs take, for those who keep [`Histories`](crate::learn::Histories); `None`
     /// where it says nothing.
+    #[serde(skip)] // what is told again teaches nothing
     pub taught: Option<Taught>,
     /// Where the job can be cancelled, as last told.
     #[serde(skip)]

@@ -5,7 +5,7 @@ use std::string::String;
 
 use serde_json::Value;
 
-use crate::{Address, EndReason, Finished, FirstLook, JobRef, LookError, Outcome, Policy};
+use crate::{Address, EndReason, Finished, FirstLook, JobRef, LookError, Outcome, Policy, Spacing};
 
 /// What one look said of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,8 @@ impl Policy {
     #[must_use]
     pub fn one_look(&self) -> Self {
         let set = self.to_builder().with_first_look(FirstLook::AtOnce).with_max_polls(1);
+        // It says nothing about how long jobs take.
+        let set = set.with_spacing(Spacing::Constant);
         // A valid policy stays valid with one poll, one failure and one denial.
         Self { set: set.with_max_consecutive_failures(1).with_lost_after(1, Duration::ZERO) }
     }

@@ -221,6 +221,11 @@ impl Fleet {
         }
     }
 
+    /// Whether the schedule of a class is learned.
+    pub fn is_learned(&self, class: ClassId) -> bool {
+        self.classes.get(usize::from(class.0)).is_some_and(Class::is_learned)
+    }
+
     /// What the jobs of a class have taught so far, and the plan made of it; `None` where the schedule is not learned, or
     /// there was nothing to plan yet.
     pub fn learner(&self, class: ClassId, since: Since) -> Option<&Learner> {

@@ -44,6 +44,14 @@ pub struct HistoryKey {
     pub since: Since,
 }
 
+#[cfg(feature = "http")]
+impl HistoryKey {
+    /// Jobs of this class, asked for at this backend.
+    pub fn of(backend: &crate::Backend, class: &str, since: Since) -> Self {
+        Self { dialect: backend.dialect().name().into(), origin: backend.origin(), class: class.into(), since }
+    }
+}
+
 /// What is known of all kinds of jobs.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

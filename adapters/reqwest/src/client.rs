@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobwatch::learn::Histories;
 use jobwatch::store::Intent;
 use jobwatch::{
     Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
@@ -40,6 +41,7 @@ use crate::wait_all::{LONGEST_SLEEP, Tracker, WaitAll};
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
+    class: Arc<str>,
 }
 
 pub(crate) struct Shared {
@@ -208,14 +210,14 @@ impl Client {
         I: IntoIterator<Item = JobRef>,
         I::IntoIter: Send + 'static,
     {
-        WaitAll::new(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), jobs)
+        WaitAll::new(Arc::clone(&self.shared), Arc::clone(&self.class), Arc::clone(self.shared.session.policy()), jobs)
     }
 
     /// Waits for jobs that are yet to come, for a service that submits all day: the [`Tracker`] takes them from anywhere,
     /// and the stream tells their ends. The stream itself ends when every clone of the tracker was dropped and every job
     /// has ended.
     pub fn track(&self) -> (Tracker, WaitAll) {
-        WaitAll::tracked(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()))
+        WaitAll::tracked(Arc::clone(&self.shared), Arc::clone(&self.class), Arc::clone(self.shared.session.policy()))
     }
 
     /// Goes on waiting for jobs where snapshots left them, which [`WaitAll::fleet`] takes with
@@ -224,7 +226,25 @@ impl Client {
     /// # Errors
     /// A snapshot is of a newer version, or damaged; nothing is waited for then.
     pub fn resume(&self, snapshots: impl IntoIterator<Item = JobSnapshot>) -> Result<WaitAll, SnapshotError> {
-        WaitAll::resume(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), snapshots)
+        WaitAll::resume(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.class),
+            Arc::clone(self.shared.session.policy()),
+            snapshots,
+        )
+    }
+
+    /// The same client for a class of jobs of the caller's own, for example by mode, language or length: how long they take
+    /// is learned and kept apart. It shares everything else. Default: the class without a name.
+    #[must_use]
+    pub fn with_class(&self, class: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), class: Arc::from(class) }
+    }
+
+    /// What was learned so far of how long jobs take, to be kept and given to
+    /// [`histories`](jobwatch::ClientBuilder::histories) the next time.
+    pub fn histories(&self) -> Histories {
+        self.shared.session.histories()
     }
 
     /// Sets the clock of this client and its clones, which goes on from there, to the one of a machine that several clients
@@ -246,7 +266,12 @@ impl Client {
     }
 
     fn looks(&self, jobs: Vec<JobRef>) -> WaitAll {
-        WaitAll::new(Arc::clone(&self.shared), Arc::new(self.shared.session.policy().one_look()), jobs)
+        WaitAll::new(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.class),
+            Arc::new(self.shared.session.policy().one_look()),
+            jobs,
+        )
     }
 }
 
@@ -257,7 +282,7 @@ impl FromSession for Client {
             clock: Clock::start(),
             session,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), class: Arc::from("") })
     }
 }
 

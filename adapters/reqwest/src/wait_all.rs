@@ -40,6 +40,8 @@ type Renewal = Pin<Box<dyn Future<Output = Result<Arc<Backend>, String>> + Send>
 #[must_use = "nothing is asked until the stream is polled"]
 pub struct WaitAll {
     shared: Arc<Shared>,
+    /// The caller's class of job.
+    class: Arc<str>,
     fleet: Fleet,
     /// Requests under way. Dropping the set aborts them.
     exchanges: JoinSet<Answer>,
@@ -116,29 +118,30 @@ impl fmt::Debug for Stopper {
 }
 
 impl WaitAll {
-    pub(crate) fn new<I>(shared: Arc<Shared>, policy: Arc<Policy>, jobs: I) -> Self
+    pub(crate) fn new<I>(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>, jobs: I) -> Self
     where
         I: IntoIterator<Item = JobRef>,
         I::IntoIter: Send + 'static,
     {
-        let mut all = Self::empty(shared, policy);
+        let mut all = Self::empty(shared, class, policy);
         all.feed = Feed::new(jobs.into_iter());
         all
     }
 
-    pub(crate) fn tracked(shared: Arc<Shared>, policy: Arc<Policy>) -> (Tracker, Self) {
+    pub(crate) fn tracked(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>) -> (Tracker, Self) {
         let (sender, orders) = mpsc::unbounded_channel();
-        let mut all = Self::empty(shared, policy);
+        let mut all = Self::empty(shared, class, policy);
         all.orders = Some(orders);
         (Tracker { orders: sender }, all)
     }
 
     pub(crate) fn resume(
         shared: Arc<Shared>,
+        class: Arc<str>,
         policy: Arc<Policy>,
         snapshots: impl IntoIterator<Item = JobSnapshot>,
     ) -> Result<Self, SnapshotError> {
-        let mut all = Self::empty(shared, policy);
+        let mut all = Self::empty(shared, class, policy);
         let now = all.now();
         for snapshot in snapshots {
             all.fleet.resume(snapshot, now)?;
@@ -146,11 +149,12 @@ impl WaitAll {
         Ok(all)
     }
 
-    fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
-        let fleet = shared.session.fleet(policy, shared.entropy());
+    fn empty(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>) -> Self {
+        let fleet = shared.session.fleet(policy, &class, shared.entropy());
         let (sender, stops) = mpsc::channel(1);
         Self {
             shared,
+            class,
             fleet,
             exchanges: JoinSet::new(),
             timer: None,
@@ -251,7 +255,7 @@ impl WaitAll {
             if self.held.is_some() {
                 // No job is stepped that could not be asked for.
                 return match self.fleet.next_event() {
-                    Some(event) => Poll::Ready(Some(told(event))),
+                    Some(event) => Poll::Ready(Some(self.told(event))),
                     None => Poll::Pending,
                 };
             }
@@ -271,7 +275,7 @@ impl WaitAll {
             }
             // After it was asked: polling ends waits, too.
             if let Some(event) = self.fleet.next_event() {
-                return Poll::Ready(Some(told(event)));
+                return Poll::Ready(Some(self.told(event)));
             }
             if !fed {
                 // Others have their turn before the next thousand.
@@ -326,6 +330,15 @@ impl WaitAll {
         }
     }
 
+    /// A piece of news on its way out.
+    fn told(&self, event: FleetEvent) -> Step {
+        if let FleetEvent::Finished { finished, .. } = &event {
+            self.shared.session.learn(&self.fleet, &self.class, finished);
+            tell(finished);
+        }
+        Step::Event(event)
+    }
+
     fn take_what_came(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
             self.feed.stop();
@@ -375,14 +388,6 @@ impl WaitAll {
         let exchange = async move { (id, exchange(&shared, request, timeout).await) };
         self.exchanges.spawn(exchange.instrument(span));
     }
-}
-
-/// A piece of news on its way out.
-fn told(event: FleetEvent) -> Step {
-    if let FleetEvent::Finished { finished, .. } = &event {
-        tell(finished);
-    }
-    Step::Event(event)
 }
 
 fn tell(finished: &Finished) {

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobwatch::learn::Histories;
 use jobwatch::store::Intent;
 use jobwatch::{
     Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
@@ -37,6 +38,7 @@ use crate::wait_all::{Tracker, WaitAll};
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
+    class: Arc<str>,
 }
 
 pub(crate) struct Shared {
@@ -189,14 +191,14 @@ impl Client {
         I: IntoIterator<Item = JobRef>,
         I::IntoIter: Send + 'static,
     {
-        WaitAll::new(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), jobs)
+        WaitAll::new(Arc::clone(&self.shared), Arc::clone(&self.class), Arc::clone(self.shared.session.policy()), jobs)
     }
 
     /// Waits for jobs that are yet to come, for a service that submits all day: the [`Tracker`] takes them from anywhere,
     /// and the iterator tells their ends. The iterator itself ends when every clone of the tracker was dropped and every
     /// job has ended.
     pub fn track(&self) -> (Tracker, WaitAll) {
-        WaitAll::tracked(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()))
+        WaitAll::tracked(Arc::clone(&self.shared), Arc::clone(&self.class), Arc::clone(self.shared.session.policy()))
     }
 
     /// Goes on waiting for jobs where snapshots left them, which [`WaitAll::fleet`] takes with
@@ -205,7 +207,25 @@ impl Client {
     /// # Errors
     /// A snapshot is of a newer version, or damaged; nothing is waited for then.
     pub fn resume(&self, snapshots: impl IntoIterator<Item = JobSnapshot>) -> Result<WaitAll, SnapshotError> {
-        WaitAll::resume(Arc::clone(&self.shared), Arc::clone(self.shared.session.policy()), snapshots)
+        WaitAll::resume(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.class),
+            Arc::clone(self.shared.session.policy()),
+            snapshots,
+        )
+    }
+
+    /// The same client for a class of jobs of the caller's own, for example by mode, language or length: how long they take
+    /// is learned and kept apart. It shares everything else. Default: the class without a name.
+    #[must_use]
+    pub fn with_class(&self, class: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), class: Arc::from(class) }
+    }
+
+    /// What was learned so far of how long jobs take, to be kept and given to
+    /// [`histories`](jobwatch::ClientBuilder::histories) the next time.
+    pub fn histories(&self) -> Histories {
+        self.shared.session.histories()
     }
 
     /// What all ended waits and looks of this client and its clones have cost and reached; a wait under way tells its
@@ -220,14 +240,19 @@ impl Client {
     }
 
     fn looks(&self, jobs: Vec<JobRef>) -> WaitAll {
-        WaitAll::new(Arc::clone(&self.shared), Arc::new(self.shared.session.policy().one_look()), jobs)
+        WaitAll::new(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.class),
+            Arc::new(self.shared.session.policy().one_look()),
+            jobs,
+        )
     }
 }
 
 impl FromSession for Client {
     fn from_session(session: Session) -> Result<Self, BuildError> {
         let shared = Shared { agent: agent(session.max_in_flight()), clock: Clock::start(), session };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), class: Arc::from("") })
     }
 }
 

@@ -24,6 +24,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 #[must_use = "nothing is asked until the iterator is"]
 pub struct WaitAll {
     shared: Arc<Shared>,
+    /// The caller's class of job.
+    class: Arc<str>,
     fleet: Fleet,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
@@ -90,18 +92,18 @@ impl fmt::Debug for Stopper {
 }
 
 impl WaitAll {
-    pub(crate) fn new<I>(shared: Arc<Shared>, policy: Arc<Policy>, jobs: I) -> Self
+    pub(crate) fn new<I>(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>, jobs: I) -> Self
     where
         I: IntoIterator<Item = JobRef>,
         I::IntoIter: Send + 'static,
     {
-        let mut all = Self::empty(shared, policy);
+        let mut all = Self::empty(shared, class, policy);
         all.feed = Feed::new(jobs.into_iter());
         all
     }
 
-    pub(crate) fn tracked(shared: Arc<Shared>, policy: Arc<Policy>) -> (Tracker, Self) {
-        let mut all = Self::empty(shared, policy);
+    pub(crate) fn tracked(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>) -> (Tracker, Self) {
+        let mut all = Self::empty(shared, class, policy);
         all.is_open = true;
         (Tracker { inbox: Arc::new(Inbox(all.workers.sender())) }, all)
     }
@@ -126,10 +128,11 @@ impl WaitAll {
 
     pub(crate) fn resume(
         shared: Arc<Shared>,
+        class: Arc<str>,
         policy: Arc<Policy>,
         snapshots: impl IntoIterator<Item = JobSnapshot>,
     ) -> Result<Self, SnapshotError> {
-        let mut all = Self::empty(shared, policy);
+        let mut all = Self::empty(shared, class, policy);
         let now = all.now();
         for snapshot in snapshots {
             all.fleet.resume(snapshot, now)?;
@@ -137,10 +140,10 @@ impl WaitAll {
         Ok(all)
     }
 
-    fn empty(shared: Arc<Shared>, policy: Arc<Policy>) -> Self {
-        let fleet = shared.session.fleet(policy, shared.entropy());
+    fn empty(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>) -> Self {
+        let fleet = shared.session.fleet(policy, &class, shared.entropy());
         let workers = Workers::new(shared.agent.clone(), shared.session.max_body());
-        Self { shared, fleet, feed: Feed::empty(), is_open: false, workers }
+        Self { shared, class, fleet, feed: Feed::empty(), is_open: false, workers }
     }
 
     /// A handle that stops this wait from another thread or a signal handler.
@@ -172,6 +175,7 @@ impl WaitAll {
             // After it was asked: polling ends waits, too.
             if let Some(event) = self.fleet.next_event() {
                 if let FleetEvent::Finished { finished, .. } = &event {
+                    self.shared.session.learn(&self.fleet, &self.class, finished);
                     tell(finished);
                 }
                 return Some(event);
