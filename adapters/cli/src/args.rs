@@ -186,6 +186,21 @@ pub(crate) struct WaitFlags {
     /// of an earlier run is replaced, by a whole result only
     #[arg(long, value_name = "DIR")]
     pub(crate) save_results: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) history: HistoryFlags,
+}
+
+/// What is known of how long jobs take.
+#[derive(Debug, Default, Args)]
+pub(crate) struct HistoryFlags {
+    /// Keep what the learned schedule learns in this file, and begin with what it knows; programs may share it. What a
+    /// simulator teaches is not kept [default: the environment's JOBWATCH_HISTORY, else nothing is kept]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+    /// Your own word for this class of jobs, for example their mode, language or length: how long they take is learned
+    /// apart from others
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
 }
 
 /// The exit status is 0 when every job's end was told as it was, failed jobs included: those are part of the show.

@@ -71,6 +71,16 @@ impl ExitStatus {
     }
 }
 
+/// The status of both: a signal's own stays.
+pub(crate) fn graver(status: u8, other: u8) -> u8 {
+    if status >= 128 {
+        return status;
+    }
+    let mut both = ExitStatus(status);
+    both.note_status(other);
+    both.code()
+}
+
 /// Whether the backend refused the credentials.
 pub(crate) fn is_refusal(error: Option<LookError>) -> bool {
     matches!(error, Some(LookError::Status(401 | 403)))

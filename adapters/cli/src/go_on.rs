@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jobwatch::JobRef;
 
-use crate::args::{BackendArgs, PolicyArgs};
+use crate::args::{BackendArgs, HistoryFlags, PolicyArgs};
 use crate::report::one_line;
 
 /// Ids named in the command that goes on; with more, a file of ids is of more use.
@@ -15,6 +15,7 @@ const MOST_IDS_TOLD: usize = 20;
 pub(crate) struct Kept<'a> {
     pub(crate) results: Option<&'a Path>,
     pub(crate) state: Option<&'a Path>,
+    pub(crate) history: &'a HistoryFlags,
     /// Where the backend is: without ids, no id can tell.
     pub(crate) address: &'a str,
 }
@@ -41,6 +42,8 @@ pub(crate) fn command_to_go_on(backend: &BackendArgs, policy: &PolicyArgs, kept:
     let path = |flag: &str, path: &Path| format!("{flag} {}", quote(&path.display().to_string()));
     words.extend(kept.results.map(|directory| path("--save-results", directory)));
     words.extend(kept.state.map(|file| path("--state", file)));
+    words.extend(kept.history.history.as_deref().map(|file| path("--history", file)));
+    words.extend(kept.history.class.as_deref().map(|class| format!("--class {}", quote(class))));
     if jobs.iter().any(|job| job.id().starts_with('-')) {
         words.push("--".to_owned());
     }
@@ -91,13 +94,16 @@ mod tests {
         };
         let jobs = [JobRef::new("it's").unwrap()];
         let policy = PolicyArgs::with_attempt_timeout(Some(Duration::from_secs(90)));
-        let kept = Kept { results: Some(Path::new("my results")), state: None, address: "http://127.0.0.1:5000" };
+        let history = &HistoryFlags { history: Some("h.json".into()), class: Some("lip sync".to_owned()) };
+        let results = Some(Path::new("my results"));
+        let kept = Kept { results, state: None, history, address: "http://127.0.0.1:5000" };
         let command = command_to_go_on(&backend, &policy, &kept, &jobs);
         assert_eq!(
             command,
             "jobwatch wait --api tracker --base-url http://127.0.0.1:5000 --header 'X-Api-Key: …' \
              --header 'A: ${env:KEY}' --header 'B: Bearer ${env:KEY}' --header 'C: …' --header @keys.txt \
-             --header-command … --attempt-timeout 1m30s --save-results 'my results' 'it'\\''s'"
+             --header-command … --attempt-timeout 1m30s --save-results 'my results' --history h.json \
+             --class 'lip sync' 'it'\\''s'"
         );
     }
 
@@ -111,7 +117,8 @@ mod tests {
             rate: None,
             max_body: None,
         };
-        let kept = Kept { results: None, state: Some(Path::new("a b.state")), address: "https://x.example/v1" };
+        let (state, history) = (Some(Path::new("a b.state")), &HistoryFlags::default());
+        let kept = Kept { results: None, state, history, address: "https://x.example/v1" };
         assert_eq!(
             command_to_go_on(&backend, &PolicyArgs::default(), &kept, &[]),
             "jobwatch wait --api mine.toml --base-url https://x.example/v1 --state 'a b.state'"

@@ -12,6 +12,7 @@ mod enqueue;
 mod failure;
 mod go_on;
 mod header_command;
+mod history;
 mod ids;
 mod interrupt;
 mod log;

@@ -7,7 +7,8 @@ use jobwatch::{FirstLook, Policy};
 
 use crate::args::{PolicyArgs, SubmitArgs};
 use crate::creating::Creates;
-use crate::failure::Failure;
+use crate::failure::{Failure, graver};
+use crate::history::History;
 use crate::interrupt::Interrupt;
 use crate::report::Report;
 use crate::saving::Saver;
@@ -26,9 +27,11 @@ pub(crate) async fn submit(args: &SubmitArgs, logging: bool) -> Result<u8, Failu
     let body = target::body(args.body.as_deref())?;
     let policy = policy(args, &target)?;
     let (patience, look) = (policy.total_timeout().unwrap_or(Duration::MAX), policy.attempt_timeout());
+    let (mut history, known) = History::open(&args.waiting.history)?;
     let interrupt = Interrupt::watch()?;
     let builder = target.client(&args.backend, &[], args.quiet, &interrupt)?.policy(policy);
-    let client = built(builder.max_in_flight(args.waiting.concurrency as usize))?;
+    let client = built(builder.max_in_flight(args.waiting.concurrency as usize).histories(known))?;
+    let client = client.with_class(history.class());
 
     let start = Instant::now();
     let mut creates = Creates::new(client.clone(), body, args.count);
@@ -48,7 +51,12 @@ pub(crate) async fn submit(args: &SubmitArgs, logging: bool) -> Result<u8, Failu
         tell_of_credentials(told.status, &target);
         return Ok(told.status);
     }
-    let (told, report) = waiting.run(args.waiting.overall_timeout, &interrupt, |_| ()).await?;
+    let backend = client.backend();
+    let keep = |finished: &_| history.note(&backend, finished);
+    let ended = waiting.run(args.waiting.overall_timeout, &interrupt, keep).await;
+    let kept = history.finish(&backend);
+    let (mut told, report) = ended?;
+    told.status = graver(told.status, kept);
     let flags = Flags {
         backend: &args.backend,
         policy: &args.policy,

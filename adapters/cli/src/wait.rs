@@ -9,8 +9,9 @@ use jobwatch_reqwest::Client;
 
 use crate::args::{BackendArgs, PolicyArgs, WaitArgs, WaitFlags};
 use crate::credentials;
-use crate::failure::Failure;
+use crate::failure::{Failure, graver};
 use crate::go_on::{Kept, command_to_go_on};
+use crate::history::History;
 use crate::ids::{self, Intake};
 use crate::interrupt::Interrupt;
 use crate::report::{Report, Summary, counted};
@@ -41,9 +42,11 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
             }
         }
     }
+    let (mut history, known) = History::open(&args.waiting.history)?;
     let interrupt = Interrupt::watch()?;
     let builder = target.client(&args.backend, &jobs, args.quiet, &interrupt)?.policy(policy);
-    let client = built(builder.max_in_flight(args.waiting.concurrency as usize))?;
+    let client = built(builder.max_in_flight(args.waiting.concurrency as usize).histories(known))?;
+    let client = client.with_class(history.class());
 
     let view = View::new(args.quiet, logging, 1.0);
     let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json));
@@ -58,7 +61,11 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
         None => waiting.with_jobs(jobs),
     };
     let limit = limit.map(|limit| limit.saturating_sub(start.elapsed()));
-    let (told, report) = waiting.run(limit, &interrupt, |_| ()).await?;
+    let backend = client.backend();
+    let ended = waiting.run(limit, &interrupt, |finished| history.note(&backend, finished)).await;
+    let kept = history.finish(&backend);
+    let (mut told, report) = ended?;
+    told.status = graver(told.status, kept);
     let flags = Flags {
         backend: &args.backend,
         policy: &args.policy,
@@ -132,7 +139,12 @@ pub(crate) fn conclude<W: Write>(
 }
 
 fn to_go_on(flags: &Flags<'_>, told: &Told, jobs: &[JobRef]) -> String {
-    let kept = Kept { results: flags.waiting.save_results.as_deref(), state: flags.state, address: &told.address };
+    let kept = Kept {
+        results: flags.waiting.save_results.as_deref(),
+        state: flags.state,
+        history: &flags.waiting.history,
+        address: &told.address,
+    };
     command_to_go_on(flags.backend, flags.policy, &kept, jobs)
 }
 
