@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleet_support::{Sent, World, build};
-use http_support::{BASE, KILN, Reply, at, dialect, job, kiln, millis, response, rng, secs};
+use http_support::{BASE, KILN, Reply, at, dialect, every_second, job, kiln, millis, response, rng, secs};
 use jobwatch::learn::{History, Learner, Lesson, Since};
 use jobwatch::play::{Peer, play};
 use jobwatch::{Backend, ClassId, Fleet, JobRef, LookError, Outcome, Policy, PolicyBuilder, RateLimit, Spacing};
@@ -72,7 +72,7 @@ fn twenty_jobs_are_enough_to_know_when_to_look() {
         kilns.fire(&mut world, *duration, "fired");
         world.run(&mut |sent| kilns.answer(sent));
         if number >= 20 {
-            late += world.clock.saturating_since(begin) - *duration;
+            late += world.clock.saturating_since(begin).saturating_sub(*duration);
         }
     }
     let asked = |job: usize| world.naming(&format!("job-{job}"));
@@ -325,4 +325,35 @@ fn classes_and_policies_learn_apart_and_single_looks_nothing() {
     assert!(brief + 0.15 < lasting, "{brief} {lasting}");
     assert_eq!((survival(fixed), survival(once)), (None, None));
     assert!(world.fleet.is_learned(short) && !world.fleet.is_learned(once));
+}
+
+/// A cache that says so is not asked for what it has said already.
+#[test]
+fn no_look_is_wasted_on_an_answer_that_a_cache_repeats() {
+    let looks = |control: &'static str, told: bool| {
+        let mut world = World::new(kiln(), every_second().with_min_delay(secs(1)));
+        world.insert_one("a");
+        let (mut kept_at, mut kept, mut stale) = (None::<Duration>, "", 0);
+        world.run(&mut |sent| {
+            let now = sent.time();
+            match kept_at {
+                Some(at) if now < at + secs(10) => stale += 1,
+                _ => (kept_at, kept) = (Some(now), if now < secs(55) { "Heating" } else { "fired" }),
+            }
+            let age = (now - kept_at.unwrap()).as_secs().to_string();
+            let headers = [("cache-control", control), ("age", age.as_str())];
+            let headers = if told { &headers[..] } else { &headers[..1] };
+            Reply::Answer(Duration::ZERO, response(200, headers, format!(r#"{{"state":"{kept}"}}"#)))
+        });
+        (world.sent.len(), stale)
+    };
+    for control in ["max-age=10", "private, Max-Age = \"10\"", "max-age=600, s-maxage=10"] {
+        let (looks, stale) = looks(control, true);
+        assert!((6..=7).contains(&looks) && stale == 0, "{control}: {looks} looks, {stale} of them stale");
+    }
+    // Nonsense, and what no cache says, changes nothing.
+    for (control, told) in [("max-age=ten", true), ("no-store", true), ("max-age=10", false), ("max-age=-5", true)] {
+        assert!(looks(control, told).1 > 40, "{control}");
+    }
+    assert_eq!(looks("max-age=80000", true), (2, 0), "the longest delay is a minute all the same");
 }

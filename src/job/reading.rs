@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::string::ToString;
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response};
 
 use super::lesson::Expecting;
 use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
@@ -49,8 +49,8 @@ impl Job {
         }
         if known && unfinished && told.is_none() {
             self.seen = true;
-            let age = header_text(response.headers(), "age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
-            let stale = Duration::from_secs(age).max(terms.backend.dialect().freshness());
+            let age = age_of(response.headers()).unwrap_or_default();
+            let stale = age.max(terms.backend.dialect().freshness());
             self.unfinished_at = self.unfinished_at.max(Some(self.sent_at.saturating_sub(stale)));
         }
         let progress = reading.progress;
@@ -82,6 +82,9 @@ impl Job {
         self.conclude(&terms.with_schedule(schedule), now, id, observation, message);
         if let Some(after) = reading.ask_again.filter(|_| unfinished) {
             self.poller.ask_again_after(terms.policy, now, after);
+        }
+        if let Some(time) = repeated_for(response.headers()).filter(|_| unfinished) {
+            self.poller.skip_repetitions(terms.policy, now, time);
         }
         let refused = status == 401 && is_fatal(observation);
         Taken {
@@ -146,6 +149,27 @@ impl Job {
             |created: Timestamp| now.saturating_since(created).max(created.saturating_since(now)) < VISIBLE_AFTER;
         !self.seen && self.job.creation().is_some_and(is_young)
     }
+}
+
+/// How old an answer of a cache is (RFC 9111 §5.1).
+fn age_of(headers: &HeaderMap) -> Option<Duration> {
+    Some(Duration::from_secs(header_text(headers, "age")?.trim().parse().ok()?))
+}
+
+/// For how long a cache will repeat its answer: what is left of `max-age`, for a cache in front of many `s-maxage` (RFC
+/// 9111 §5.2.2). Where no `Age` tells that a cache has answered, none is known of.
+fn repeated_for(headers: &HeaderMap) -> Option<Duration> {
+    let age = age_of(headers)?;
+    let control = header_text(headers, "cache-control")?;
+    let seconds = |name: &str| {
+        control.split(',').find_map(|directive| {
+            let (key, value) = directive.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            key.trim().eq_ignore_ascii_case(name).then(|| value.parse::<u32>().ok()).flatten()
+        })
+    };
+    let most = Duration::from_secs(seconds("s-maxage").or_else(|| seconds("max-age"))?.into());
+    Some(most.saturating_sub(age)).filter(|left| !left.is_zero() && *left <= LONGEST_CREDIBLE_HINT)
 }
 
 /// The same as an answer says it.

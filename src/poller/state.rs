@@ -154,6 +154,22 @@ impl PollerState {
         }
     }
 
+    /// The answer that the present wait follows is repeated for so long: a look before would be wasted. Within `max_delay`,
+    /// with a hint's small upward jitter.
+    #[cfg(feature = "http")]
+    pub(crate) fn skip_repetitions(&mut self, policy: &Policy, now: Timestamp, time: Duration) {
+        let now = self.advance(now);
+        let (_, max) = policy.delay_bounds();
+        let fresh = nanos(time).min(max);
+        if let Phase::Waiting { until, .. } = self.phase
+            && until < now.saturating_add(fresh)
+        {
+            self.floor = self.floor.max(now.saturating_add(fresh));
+            self.wait(policy, now, hint_range(fresh).cut(0, max), WaitReason::Hint);
+            self.follow_wake(policy, now);
+        }
+    }
+
     /// The backend refuses the credentials that this wait would be asked with: it ends as rejected.
     pub fn refuse(&mut self, now: Timestamp, error: LookError) {
         let now = self.advance(now);
