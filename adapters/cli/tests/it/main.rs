@@ -11,6 +11,7 @@ mod dialects;
 mod files;
 mod headers;
 mod help;
+mod history;
 mod interrupts;
 mod keys;
 mod pictures;
