@@ -19,10 +19,10 @@ fn wait(url: &str, history: &str, more: &[&str]) -> Program {
 
 /// What is kept, by class: the jobs that are remembered.
 fn kept(files: &Scratch, name: &str) -> Vec<(String, f64)> {
-    let stored: Value = serde_json::from_str(&files.read(name)).unwrap();
-    let histories = stored["histories"].as_array().unwrap();
+    let stored: Value = serde_json::from_str(&files.read(name)).expect("a history is JSON");
+    let histories = stored["histories"].as_array().expect("a list");
     let jobs = |history: &Value| {
-        let buckets = history["history"]["jobs"].as_array().unwrap().iter();
+        let buckets = history["history"]["jobs"].as_array().expect("a list").iter();
         buckets.map(|bucket| number(&bucket[1])).sum()
     };
     histories.iter().map(|history| (text(&history["class"]).to_owned(), jobs(history))).collect()
