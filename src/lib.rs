@@ -84,6 +84,7 @@
 //! | `serde` | snapshots, still without `std` |
 //! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Cancel`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
 //! | `metrics` | [`meter`]: the `metrics` facade, for the drivers |
+//! | `gzip` | `body`: answers decoded and bounded as they come, for the drivers |
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -96,6 +97,8 @@ extern crate std;
 mod action;
 #[cfg(feature = "http")]
 mod backend;
+#[cfg(feature = "gzip")]
+pub mod body;
 #[cfg(feature = "http")]
 mod cancel;
 #[cfg(feature = "http")]

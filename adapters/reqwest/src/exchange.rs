@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use http::{HeaderMap, Method, Request, Response};
+use jobwatch::body::{Body, ENCODINGS};
 use jobwatch::meter::{self, origin};
 use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use rustls::{ClientConfig, RootCertStore};
@@ -28,6 +29,12 @@ const LONGEST_MESSAGE: usize = 300;
 pub(crate) fn http_client(most_in_flight: usize) -> Result<reqwest::Client, String> {
     let tls = tls().map_err(|error| error.to_string())?;
     reqwest::Client::builder()
+        // Whoever else uses reqwest may have switched its own decoding on.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
+        .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS))]))
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -82,12 +89,11 @@ pub(crate) async fn download(
         if let DownloadStep::Again = download.handle_head(answer.status(), answer.headers())? {
             continue;
         }
-        let mut bytes = 0;
-        while let Some(chunk) = answer.chunk().await.map_err(translate)? {
-            sink.write_all(&chunk).map_err(|error| TransportError::new(LookError::Sink, error.to_string()))?;
-            bytes += chunk.len() as u64;
+        let mut body = Body::new(answer.headers(), sink, u64::MAX);
+        while let Some(piece) = answer.chunk().await.map_err(translate)? {
+            body.take(&piece)?;
         }
-        return Ok(bytes);
+        return body.finish();
     }
 }
 
@@ -102,17 +108,13 @@ async fn send_and_read(
     }
     let request = request.try_into().map_err(translate)?;
     let mut answer = client.execute(request).await.map_err(translate)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(translate)? {
-        if (body.len() + chunk.len()) as u64 > max_body {
-            return Err(TransportError::new(
-                LookError::TooLarge,
-                format!("its body has more than {max_body} bytes; raise max_body (--max-body) to accept it"),
-            ));
-        }
-        body.extend_from_slice(&chunk);
+    let mut bytes = Vec::new();
+    let mut body = Body::new(answer.headers(), &mut bytes, max_body);
+    while let Some(piece) = answer.chunk().await.map_err(translate)? {
+        body.take(&piece)?;
     }
-    let mut response = Response::new(body);
+    body.finish()?;
+    let mut response = Response::new(bytes);
     *response.status_mut() = answer.status();
     *response.version_mut() = answer.version();
     *response.headers_mut() = std::mem::take(answer.headers_mut());
@@ -137,9 +139,6 @@ fn classify(error: &reqwest::Error) -> LookError {
         LookError::BadUrl
     } else if error.is_timeout() {
         LookError::Expired
-    } else if error.is_decode() && error.source().is_some_and(<dyn StdError>::is::<io::Error>) {
-        // A body breaks off with an error of the connection; this one is the decoder's.
-        LookError::Malformed
     } else if io.iter().any(|error| is_about_certificate(error)) {
         LookError::Tls
     } else if error.is_connect() && !io.iter().any(|error| is_break(error)) {

@@ -5,31 +5,41 @@ use std::time::Duration;
 
 use boot_time::Instant;
 use http::{Method, Request, Response};
+use jobwatch::body::{Body, ENCODINGS};
 use jobwatch::meter::{self, origin};
 use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use tracing::debug;
 use ureq::Agent;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
+
+use crate::strict::Strict;
 
 /// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
 const IDLE_AGE: Duration = Duration::from_secs(90);
 
+/// Answers are small and connections many.
+const READ_AT_ONCE: usize = 16 * 1024;
+const DOWNLOADED_AT_ONCE: usize = 64 * 1024;
+
 /// An agent that does what it is told and nothing else: no redirects, no statuses as errors, nothing kept but
 /// connections. Proxies come from the environment.
 pub(crate) fn agent(most_in_flight: usize) -> Agent {
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .max_idle_connections(most_in_flight)
         .max_idle_connections_per_host(most_in_flight)
         .max_idle_age(IDLE_AGE)
-        // Answers are small and connections many.
-        .input_buffer_size(16 * 1024)
-        .output_buffer_size(16 * 1024)
+        .input_buffer_size(READ_AT_ONCE)
+        .output_buffer_size(READ_AT_ONCE)
+        // Whoever else uses ureq may have switched more of its own on.
+        .accept_encoding(ENCODINGS)
         .allow_non_standard_methods(true)
         .user_agent(concat!("jobwatch/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .new_agent()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default().chain(Strict), DefaultResolver::default())
 }
 
 /// Sends a request and reads the whole answer, at most `max_body` decoded bytes, within the timeout.
@@ -67,20 +77,7 @@ pub(crate) fn download(
         if let DownloadStep::Again = download.handle_head(head.status, &head.headers)? {
             continue;
         }
-        let mut reader = body.into_with_config().limit(u64::MAX).reader();
-        let mut piece = vec![0; 64 * 1024];
-        let mut bytes = 0;
-        loop {
-            let read = match reader.read(&mut piece) {
-                Ok(0) => return Ok(bytes),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(translate(&ureq::Error::from(error))),
-            };
-            let written = sink.write_all(&piece[..read]);
-            written.map_err(|error| TransportError::new(LookError::Sink, error.to_string()))?;
-            bytes += read as u64;
-        }
+        return read(body, Body::new(&head.headers, sink, u64::MAX), DOWNLOADED_AT_ONCE);
     }
 }
 
@@ -98,14 +95,23 @@ fn send_and_read(
         agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
     };
     let (parts, body) = answer.map_err(|error| translate(&error))?.into_parts();
-    let body = body.into_with_config().limit(max_body).read_to_vec().map_err(|error| match error {
-        ureq::Error::BodyExceedsLimit(_) => TransportError::new(
-            LookError::TooLarge,
-            format!("its body has more than {max_body} bytes; raise max_body (--max-body) to accept it"),
-        ),
-        error => translate(&error),
-    })?;
-    Ok(Response::from_parts(parts, body))
+    let mut bytes = Vec::new();
+    read(body, Body::new(&parts.headers, &mut bytes, max_body), READ_AT_ONCE)?;
+    Ok(Response::from_parts(parts, bytes))
+}
+
+/// Reads a body to its end, so many bytes at a time.
+fn read<W: Write>(from: ureq::Body, mut body: Body<W>, at_once: usize) -> Result<u64, TransportError> {
+    let mut reader = from.into_with_config().limit(u64::MAX).reader();
+    let mut piece = vec![0; at_once];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return body.finish(),
+            Ok(read) => body.take(&piece[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(translate(&ureq::Error::from(error))),
+        }
+    }
 }
 
 /// The client's error in the terms of the core.
@@ -115,7 +121,6 @@ fn translate(error: &ureq::Error) -> TransportError {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => LookError::Unreachable,
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => LookError::BadUrl,
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => LookError::Tls,
-        ureq::Error::BodyExceedsLimit(_) => LookError::TooLarge,
         ureq::Error::Io(error) => translate_io(error),
         _ => LookError::Disconnected,
     };

@@ -59,6 +59,7 @@
 mod client;
 mod clock;
 mod exchange;
+mod strict;
 mod wait_all;
 mod workers;
 

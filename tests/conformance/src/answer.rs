@@ -13,6 +13,8 @@ pub struct Answer {
     content: Content,
     pub(crate) then: Then,
     pub(crate) hold: Option<Hold>,
+    /// From one byte to the next; none sends all at once.
+    pub(crate) pace: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +109,21 @@ impl Answer {
         self.header("content-encoding", "gzip")
     }
 
+    /// Sends one byte at a time, with a pause after each.
+    pub fn dripped(self, pace: Duration) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// Keeps the connection open for another request, whatever the bytes said.
+    pub fn then_keep_open(self) -> Self {
+        self.then(Then::KeepAlive)
+    }
+
+    /// Keeps the connection open until the client leaves, and says nothing more.
+    pub fn then_hang(self) -> Self {
+        self.then(Then::Hang)
+    }
+
     /// Closes the connection afterwards, without having said so.
     pub fn then_close(self) -> Self {
         self.then(Then::Close)
@@ -146,7 +163,7 @@ impl Answer {
     }
 
     fn of(content: Content, then: Then) -> Self {
-        Self { content, then, hold: None }
+        Self { content, then, hold: None, pace: Duration::ZERO }
     }
 
     fn then(self, then: Then) -> Self {

@@ -15,6 +15,9 @@ use crate::driver::HANG_GUARD;
 /// An endless answer ends here, lest a client that reads for ever takes the machine down before the story fails.
 const MOST_REPEATED: u64 = 256 * 1024 * 1024;
 
+/// What is sent at a time, and counted.
+const LARGEST_PIECE: usize = 64 * 1024;
+
 /// A server on loopback with one thread per connection. Dropping it closes every connection and joins every thread.
 #[derive(Debug)]
 pub struct Server {
@@ -55,6 +58,10 @@ pub struct Log {
     pub most_at_once: usize,
     /// Bytes that endless answers took to make the client leave.
     pub repeated: u64,
+    /// Bytes of all answers that were on their way before the client had left.
+    pub sent: u64,
+    /// Connections that are over, whoever ended them.
+    pub closed: usize,
 }
 
 #[derive(Debug, Default)]
@@ -292,12 +299,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(stream: TcpStream, number: usize, shared: &Shared) {
     // Small answers should not wait for an acknowledgement; without the option they only come later.
     let _ = stream.set_nodelay(true);
+    // What was sent is what the client took, but for little; without the option it is for more.
+    let _ = SockRef::from(&stream).set_send_buffer_size(LARGEST_PIECE);
     let mut reader = BufReader::new(&stream);
     let mut end = Then::Close;
     while let Ok(Some(request)) = read_request(&mut reader, number) {
         let (request, answer) = shared.take(request);
         shared.begin(request, answer.hold);
-        if (&stream).write_all(&answer.bytes()).is_err() || !matches!(answer.then, Then::KeepAlive) {
+        let whole = send(&stream, &answer, shared);
+        if !whole || !matches!(answer.then, Then::KeepAlive) {
             end = answer.then;
             break;
         }
@@ -316,6 +326,24 @@ fn serve(stream: TcpStream, number: usize, shared: &Shared) {
     // The socket is closed when both copies of it are.
     shared.lock().open.remove(&number);
     drop(stream);
+    shared.lock().log.closed += 1;
+    shared.changed.notify_all();
+}
+
+/// Sends an answer piece by piece, and says whether the client took all of it.
+fn send(mut stream: &TcpStream, answer: &Answer, shared: &Shared) -> bool {
+    let (bytes, pace) = (answer.bytes(), answer.pace);
+    let piece = if pace.is_zero() { LARGEST_PIECE } else { 1 };
+    for piece in bytes.chunks(piece) {
+        if stream.write_all(piece).is_err() {
+            return false;
+        }
+        shared.lock().log.sent += piece.len() as u64;
+        if !pace.is_zero() {
+            shared.pause(pace);
+        }
+    }
+    true
 }
 
 fn repeat(mut stream: &TcpStream, bytes: &[u8], pause: Duration, shared: &Shared) {
@@ -326,7 +354,10 @@ fn repeat(mut stream: &TcpStream, bytes: &[u8], pause: Duration, shared: &Shared
             shared.pause(pause);
         }
     }
-    shared.lock().log.repeated += repeated;
+    let mut state = shared.lock();
+    state.log.repeated += repeated;
+    state.log.sent += repeated;
+    drop(state);
     shared.changed.notify_all();
 }
 

@@ -14,6 +14,7 @@ mod envelopes;
 mod failures;
 mod heygen;
 mod hints;
+mod hostile;
 mod ids;
 mod many;
 mod missing;
@@ -147,4 +148,11 @@ stories! { $
         signature_is_in_the_result_alone, signature_is_in_no_error,
         signature_of_a_cancellation,
         signature_of_a_download, keys_are_in_no_log;
+    hostile:
+        hostile_status_lines, hostile_statuses, hostile_headers, endless_heads, endless_informational_answers,
+        enormous_heads, one_byte_at_a_time,
+        hostile_lengths, bodies_without_a_length, bug_reset_was_taken_for_the_end_of_a_body,
+        hostile_transfer_encodings, hostile_chunks, endless_bodies, bodies_where_none_belongs,
+        bombs, corrupt_encodings, odd_encodings, endless_encodings, bug_half_a_body_of_two_members_was_read,
+        hostile_contents, enormous_contents, enormous_contents_within_the_usual_limit;
 }
