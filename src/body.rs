@@ -52,16 +52,17 @@ struct Outlet<W> {
 }
 
 impl<W: Write> Body<W> {
-    /// The body of an answer with these headers. Neither what is received nor what comes of it may be more than `limit`
-    /// bytes; nothing is allocated ahead for it.
+    /// The body of an answer with these headers. No more than `limit` bytes may come of it, nor many more be received;
+    /// nothing is allocated ahead for them.
     pub fn new(headers: &HeaderMap, sink: W, limit: u64) -> Self {
         let outlet = Outlet { sink, written: 0, limit, failed: None };
         let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
         let is_gzip = encodings.next().is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
         // Encoded twice is not what was asked for, and left as it is.
-        let decoder = match is_gzip && encodings.next().is_none() {
-            true => Decoder::Gzip(Box::new(MultiGzDecoder::new(outlet))),
-            false => Decoder::None(outlet),
+        let decoder = if is_gzip && encodings.next().is_none() {
+            Decoder::Gzip(Box::new(MultiGzDecoder::new(outlet)))
+        } else {
+            Decoder::None(outlet)
         };
         Self { decoder, received: 0, limit }
     }
@@ -73,11 +74,9 @@ impl<W: Write> Body<W> {
     /// no use in going on.
     pub fn take(&mut self, piece: &[u8]) -> Result<(), TransportError> {
         self.received += piece.len() as u64;
-        if self.received > self.limit {
-            return Err(too_large(self.limit));
-        }
         match &mut self.decoder {
             Decoder::None(outlet) => outlet.write_all(piece).map_err(|error| outlet.blame(&error)),
+            Decoder::Gzip(_) if self.received > most_encoded(self.limit) => Err(too_large(self.limit)),
             Decoder::Gzip(decoder) => decoder.write_all(piece).map_err(|error| decoder.get_mut().blame(&error)),
         }
     }
@@ -130,6 +129,11 @@ impl<W: Write> Write for Outlet<W> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What cannot be compressed grows a little (RFC 1951 §3.2.4), and each member has a header with room for names.
+fn most_encoded(limit: u64) -> u64 {
+    limit.saturating_add(limit / 8).saturating_add(64 * 1024)
 }
 
 fn too_large(limit: u64) -> TransportError {

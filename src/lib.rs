@@ -73,7 +73,7 @@
 //! 11. Pollers that start together spread over the whole range of the jitter.
 //! 12. A failed request is never reported as a failed job, nor the reverse, and a timeout never loses a job's id.
 //!
-//! Each is a property test under its number in `tests/`.
+//! Each is a property test under its number in `tests/`; [`promises`] names them, and tells what else is promised.
 //!
 //! # Features
 //!
@@ -122,6 +122,8 @@ mod observation;
 pub mod play;
 mod policy;
 pub mod poller;
+#[doc = include_str!("promises.md")]
+pub mod promises {}
 mod schedule;
 #[cfg(feature = "serde")]
 mod snapshot;

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::string::String;
 
 use http::Response;
@@ -18,7 +19,7 @@ use crate::{Hint, LookError, Observation, Timestamp};
 #[derive(Debug)]
 pub(crate) enum BulkAnswer {
     Entries {
-        /// By id, each once.
+        /// By id, each once; without those of which the list says two things.
         entries: HashMap<String, Reading>,
         /// The token of the next page.
         next: Option<String>,
@@ -51,14 +52,21 @@ impl Dialect {
             let problem = format!("the answer has no list of jobs at {}", bulk.items);
             return failed(context.completed(malformed(&problem, hint)));
         };
-        let mut entries = HashMap::with_capacity(items.len());
+        // A list that says two things of one job says nothing of it.
+        let mut told: HashMap<String, Option<Reading>> = HashMap::with_capacity(items.len());
         for item in items {
             if let Some(id) = at(item, &bulk.id).and_then(as_text)
                 && let Some(reading) = bulk.read_entry(item, hint)
             {
-                entries.entry(id).or_insert(reading);
+                match told.entry(id) {
+                    Entry::Vacant(place) => drop(place.insert(Some(reading))),
+                    Entry::Occupied(mut place) => {
+                        place.get_mut().take_if(|known| known.observation != reading.observation);
+                    }
+                }
             }
         }
+        let entries = told.into_iter().filter_map(|(id, reading)| Some((id, reading?))).collect();
         let next = bulk.next.as_ref().and_then(|(pointer, _)| at(context.body.as_ref()?, pointer)).and_then(as_text);
         let next = next.filter(|token| !token.is_empty());
         BulkAnswer::Entries { entries, next, cool_down: exhausted_for(answer.headers()) }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use tracing::{Instrument, debug_span};
 
 use crate::clock::Clock;
-use crate::exchange::{self, exchange, http_client};
+use crate::exchange::{self, exchange, http_client, public_roots};
 use crate::wait_all::{LONGEST_SLEEP, Tracker, WaitAll};
 
 /// An asynchronous client for one backend. Cloning it is cheap and shares its connections.
@@ -278,7 +278,7 @@ impl Client {
 impl FromSession for Client {
     fn from_session(session: Session) -> Result<Self, BuildError> {
         let shared = Shared {
-            http: http_client(session.max_in_flight()).map_err(BuildError::Http)?,
+            http: http_client(session.max_in_flight(), public_roots()).map_err(BuildError::Http)?,
             clock: Clock::start(),
             session,
         };

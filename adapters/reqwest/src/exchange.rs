@@ -15,6 +15,9 @@ use tracing::debug;
 
 use crate::client::Shared;
 
+#[cfg(test)]
+mod tests;
+
 /// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
 const IDLE_AGE: Duration = Duration::from_secs(90);
 
@@ -26,8 +29,8 @@ const LONGEST_MESSAGE: usize = 300;
 ///
 /// One repetition is left that nothing can turn off and nobody can see: a request that the pool handed to a connection
 /// which the server had closed already, and of which no byte was written, goes to another connection.
-pub(crate) fn http_client(most_in_flight: usize) -> Result<reqwest::Client, String> {
-    let tls = tls().map_err(|error| error.to_string())?;
+pub(crate) fn http_client(most_in_flight: usize, roots: RootCertStore) -> Result<reqwest::Client, String> {
+    let tls = tls(roots).map_err(|error| error.to_string())?;
     reqwest::Client::builder()
         // Whoever else uses reqwest may have switched its own decoding on.
         .no_gzip()
@@ -46,9 +49,13 @@ pub(crate) fn http_client(most_in_flight: usize) -> Result<reqwest::Client, Stri
         .map_err(|error| words(&error))
 }
 
+/// The certificates that everybody trusts.
+pub(crate) fn public_roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
 /// A provider and roots of our own: what the process has installed for others is not touched.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
@@ -84,8 +91,7 @@ pub(crate) async fn download(
     sink: &mut (impl Write + ?Sized),
 ) -> Result<u64, TransportError> {
     loop {
-        let request = download.request().try_into().map_err(translate)?;
-        let mut answer = client.execute(request).await.map_err(translate)?;
+        let mut answer = execute(client, download.request()).await?;
         if let DownloadStep::Again = download.handle_head(answer.status(), answer.headers())? {
             continue;
         }
@@ -106,8 +112,7 @@ async fn send_and_read(
         // RFC 9110 §8.6; without it there are servers that answer 411.
         request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let request = request.try_into().map_err(translate)?;
-    let mut answer = client.execute(request).await.map_err(translate)?;
+    let mut answer = execute(client, request).await?;
     let mut bytes = Vec::new();
     let mut body = Body::new(answer.headers(), &mut bytes, max_body);
     while let Some(piece) = answer.chunk().await.map_err(translate)? {
@@ -119,6 +124,14 @@ async fn send_and_read(
     *response.version_mut() = answer.version();
     *response.headers_mut() = std::mem::take(answer.headers_mut());
     Ok(response)
+}
+
+async fn execute(client: &reqwest::Client, request: Request<Vec<u8>>) -> Result<reqwest::Response, TransportError> {
+    let request = request.try_into().map_err(translate)?;
+    // A connection that lies idle is watched by a task, which closes it when the server says something unasked. In a
+    // runtime that was not running, the task has its turn only now; without it those words would be taken for the answer.
+    tokio::task::yield_now().await;
+    client.execute(request).await.map_err(translate)
 }
 
 /// The client's error in the terms of the core.

@@ -15,6 +15,7 @@ use jobwatch::{
 };
 use serde::Serialize;
 use ureq::Agent;
+use ureq::tls::RootCerts;
 
 use crate::clock::Clock;
 use crate::exchange::{self, agent, exchange};
@@ -251,7 +252,8 @@ impl Client {
 
 impl FromSession for Client {
     fn from_session(session: Session) -> Result<Self, BuildError> {
-        let shared = Shared { agent: agent(session.max_in_flight()), clock: Clock::start(), session };
+        let shared =
+            Shared { agent: agent(session.max_in_flight(), RootCerts::WebPki), clock: Clock::start(), session };
         Ok(Self { shared: Arc::new(shared), class: Arc::from("") })
     }
 }

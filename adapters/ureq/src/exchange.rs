@@ -10,10 +10,14 @@ use jobwatch::meter::{self, origin};
 use jobwatch::{Download, DownloadStep, LookError, TransportError};
 use tracing::debug;
 use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use crate::strict::Strict;
+
+#[cfg(test)]
+mod tests;
 
 /// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
 const IDLE_AGE: Duration = Duration::from_secs(90);
@@ -24,8 +28,9 @@ const DOWNLOADED_AT_ONCE: usize = 64 * 1024;
 
 /// An agent that does what it is told and nothing else: no redirects, no statuses as errors, nothing kept but
 /// connections. Proxies come from the environment.
-pub(crate) fn agent(most_in_flight: usize) -> Agent {
+pub(crate) fn agent(most_in_flight: usize, roots: RootCerts) -> Agent {
     let config = Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)

@@ -34,6 +34,8 @@ pub(crate) enum Then {
     Reset,
     /// Silence, until the client leaves.
     Hang,
+    /// These bytes, once the story says so, and then silence until the client leaves.
+    Add(Vec<u8>),
     /// These bytes over and over, until the client leaves.
     Repeat {
         bytes: Vec<u8>,
@@ -122,6 +124,12 @@ impl Answer {
     /// Keeps the connection open until the client leaves, and says nothing more.
     pub fn then_hang(self) -> Self {
         self.then(Then::Hang)
+    }
+
+    /// Keeps the connection open afterwards, and says these bytes too when the story says so, by
+    /// [`Server::release`](crate::Server::release).
+    pub fn then_add(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.then(Then::Add(bytes.into()))
     }
 
     /// Closes the connection afterwards, without having said so.

@@ -22,7 +22,7 @@ use crate::{Server, kiln};
 pub const HANG_GUARD: Duration = Duration::from_secs(60);
 
 /// A driver: something that builds clients.
-pub trait Driver {
+pub trait Driver: Sync {
     /// A new client, with connections of its own.
     fn client(&self, setup: Setup) -> Box<dyn Client>;
 }

@@ -19,7 +19,8 @@
 //! Delays are real but short. Time is asserted from below alone, by the server's clock; from above there is only
 //! [`HANG_GUARD`], which turns a driver that hangs into a test that fails.
 //!
-//! Not told here: proxies and TLS, which need more than a socket; wake-ups, for which the drivers have no face; how much
+//! Not told here: proxies, and what a server with a trusted certificate does, which the drivers' own tests tell with
+//! [`TlsServer`]; wake-ups, for which the drivers have no face; how much
 //! memory a body takes, of which the server sees only how many bytes were read.
 
 // A story panics where a driver fails it: that is what it is for.
@@ -31,10 +32,13 @@ mod kiln;
 mod logbook;
 mod server;
 pub mod stories;
+mod stranger;
+mod tls;
 
 pub use answer::Answer;
 pub use driver::{Add, Client, Driver, HANG_GUARD, Provider, Setup, Stop, tell};
 pub use server::{Log, Request, Server};
+pub use tls::{Identity, TlsServer};
 
 /// The README's code, compiled.
 #[cfg(doctest)]

@@ -274,6 +274,13 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Waits until the story lets the answers go, or the server ends.
+    fn await_release(&self) {
+        let state = self.lock();
+        let waited = self.changed.wait_while(state, |state| !state.released && !state.stopping);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Lets time pass between two bytes; ends early with the server.
     fn pause(&self, time: Duration) {
         let state = self.lock();
@@ -314,6 +321,14 @@ fn serve(stream: TcpStream, number: usize, shared: &Shared) {
     }
     match end {
         Then::KeepAlive | Then::Close | Then::Reset => {}
+        Then::Add(ref bytes) => {
+            shared.await_release();
+            // The client may have left.
+            let added = (&stream).write_all(bytes).map_or(0, |()| bytes.len() as u64);
+            shared.lock().log.sent += added;
+            shared.changed.notify_all();
+            let _ = io::copy(&mut reader, &mut io::sink());
+        }
         Then::Hang => {
             // Until the client leaves, in whatever manner.
             let _ = io::copy(&mut reader, &mut io::sink());
@@ -339,6 +354,7 @@ fn send(mut stream: &TcpStream, answer: &Answer, shared: &Shared) -> bool {
             return false;
         }
         shared.lock().log.sent += piece.len() as u64;
+        shared.changed.notify_all();
         if !pace.is_zero() {
             shared.pause(pace);
         }
@@ -350,14 +366,13 @@ fn repeat(mut stream: &TcpStream, bytes: &[u8], pause: Duration, shared: &Shared
     let mut repeated = 0;
     while repeated < MOST_REPEATED && stream.write_all(bytes).is_ok() {
         repeated += bytes.len() as u64;
+        shared.lock().log.sent += bytes.len() as u64;
+        shared.changed.notify_all();
         if !pause.is_zero() {
             shared.pause(pause);
         }
     }
-    let mut state = shared.lock();
-    state.log.repeated += repeated;
-    state.log.sent += repeated;
-    drop(state);
+    shared.lock().log.repeated += repeated;
     shared.changed.notify_all();
 }
 

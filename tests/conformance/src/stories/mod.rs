@@ -152,7 +152,11 @@ stories! { $
         hostile_status_lines, hostile_statuses, hostile_headers, endless_heads, endless_informational_answers,
         enormous_heads, one_byte_at_a_time,
         hostile_lengths, bodies_without_a_length, bug_reset_was_taken_for_the_end_of_a_body,
-        hostile_transfer_encodings, hostile_chunks, endless_bodies, bodies_where_none_belongs,
+        hostile_transfer_encodings, hostile_chunks, endless_bodies, slow_bodies, bodies_where_none_belongs,
         bombs, corrupt_encodings, odd_encodings, endless_encodings, bug_half_a_body_of_two_members_was_read,
-        hostile_contents, enormous_contents, enormous_contents_within_the_usual_limit;
+        hostile_contents, enormous_contents, enormous_contents_within_the_usual_limit,
+        cut_at_every_byte, cut_at_every_byte_of_chunks, cut_at_every_byte_without_a_length, answers_to_nobody, bug_answer_to_nobody_was_the_next_jobs, servers_that_do_not_speak, server_that_never_accepts,
+        create_that_is_not_read, create_that_is_answered_too_soon, servers_that_do_not_speak_tls, tls_that_drips, certificates_that_nobody_trusts,
+        mazes, mazes_that_lead_out, addresses_that_smuggle, enormous_addresses, mazes_of_new_addresses,
+        success_that_is_taken_back, ends_in_a_list_that_are_taken_back, states_that_flap, lists_of_strangers, bug_first_of_two_contradicting_entries_was_believed, lists_without_end, lists_that_are_too_large;
 }

@@ -70,9 +70,9 @@ pub fn enormous_contents(driver: &dyn Driver) {
     let deep = 30_000;
     let digits = "9".repeat(60_000);
     let word = "x".repeat(60_000);
-    let names: String = (0..6_000).map(|name| format!(r#""{name}":1,"#)).collect();
+    let names = (0..6_000).map(|name| format!(r#""{name}":1,"#)).collect::<Vec<_>>().concat();
     let nested = format!(r#"{{"state":"cracked","x":{}{}}}"#, "[".repeat(deep), "]".repeat(deep));
-    let objects = format!(r#"{}1{}"#, r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
+    let objects = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
     all_survived(
         driver,
         [

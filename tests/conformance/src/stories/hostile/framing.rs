@@ -167,6 +167,11 @@ pub fn endless_bodies(driver: &dyn Driver) {
             endless("trailers", &last, sixteen("x: y\r\n"), broken).floods(),
         ],
     );
+}
+
+/// Bodies that do not end in time are no answer.
+pub fn slow_bodies(driver: &dyn Driver) {
+    let last = format!("{CHUNKED}{:x}\r\n{CRACKED}\r\n0\r\n", CRACKED.len());
     let slowly = |name: &str, head: &str, repeated: &str| {
         Case::new(name, Answer::endless(head, repeated, millis(20)), Fails(&[Expired]))
     };

@@ -161,7 +161,7 @@ pub fn enormous_heads(driver: &dyn Driver) {
 /// One byte at a time: in time it is an answer like any other, and else it is none.
 pub fn one_byte_at_a_time(driver: &dyn Driver) {
     let chunked = |body: &str| {
-        let chunks: String = body.chars().map(|byte| format!("1\r\n{byte}\r\n")).collect();
+        let chunks = body.chars().map(|byte| format!("1\r\n{byte}\r\n")).collect::<Vec<_>>().concat();
         Answer::raw(format!("{OK}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"))
     };
     let (in_time, too_slow) = (millis(1), millis(100));

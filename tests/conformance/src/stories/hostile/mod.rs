@@ -5,20 +5,30 @@
 //! believes the answer tells the wrong end. Only where an answer may be read does it tell the truth.
 
 mod bodies;
+mod cuts;
 mod encodings;
 mod framing;
 mod heads;
+mod mazes;
+mod minds;
+mod strangers;
 
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use jobwatch::{LookError, Outcome};
 
 pub use bodies::*;
+pub use cuts::*;
 pub use encodings::*;
 pub use framing::*;
 pub use heads::*;
+pub use mazes::*;
+pub use minds::*;
+pub use strangers::*;
 
-use crate::kiln::{KEY, build, firing, giving_up_after, hurried, millis};
+use crate::kiln::{KEY, build, firing, giving_up_after, millis};
 use crate::{Answer, Driver, Server, Setup};
 
 /// The largest body of these stories, in bytes.
@@ -28,7 +38,7 @@ const CAP: u64 = 64 * 1024;
 /// sockets of a loopback connection hold, whatever the client does.
 const MOST_SENT: u64 = 2 * (4 * CAP + 4 * 1024 * 1024);
 
-/// How long an attempt of these stories may take; a whole answer comes within it on any machine.
+/// How long an attempt may take that is not to be answered.
 const ATTEMPT: Duration = millis(1_500);
 
 /// The wrong end.
@@ -36,6 +46,9 @@ const CRACKED: &str = r#"{"state":"cracked","error":"too hot"}"#;
 
 /// The true one.
 const FIRED: &str = r#"{"state":"fired","result":"a vase"}"#;
+
+/// Cases at once.
+const AT_ONCE: usize = 4;
 
 const NO_PAUSE: Duration = Duration::ZERO;
 
@@ -76,14 +89,32 @@ fn honest() -> Answer {
     Answer::json(200, FIRED)
 }
 
-/// Little patience, and little room.
+/// Little room.
 fn setup(server: &Server) -> Setup {
-    Setup::of(server).policy(build(hurried().with_attempt_timeout(ATTEMPT))).max_body(CAP)
+    Setup::of(server).max_body(CAP)
 }
 
-/// Every case, against a server and a client of its own.
+/// Little patience, too. A machine in trouble may be too slow even for the truth.
+fn impatient(setup: Setup) -> Setup {
+    let policy = setup.policy.to_builder().with_attempt_timeout(ATTEMPT);
+    setup.policy(build(policy))
+}
+
+/// Every case, against a server and a client of its own; several at once, since they wait more than they work.
 fn all_survived(driver: &dyn Driver, cases: impl IntoIterator<Item = Case>) {
-    for case in cases {
+    let (floods, others): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| case.floods);
+    let next = Mutex::new(others.into_iter());
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = take() {
+                    survived(driver, &case);
+                }
+            });
+        }
+    });
+    for case in floods {
         survived(driver, &case);
     }
 }
@@ -93,13 +124,16 @@ fn survived(driver: &dyn Driver, case: &Case) {
     let Case { name, answer, verdict, floods } = case;
     let server = Server::start();
     server.on("/firings/a", [answer.clone(), answer.clone(), honest()]);
-    let client = driver.client(setup(&server));
+    let expires = matches!(verdict, Verdict::Fails(errors) if errors.contains(&LookError::Expired));
+    let setup = if expires { impatient(setup(&server)) } else { setup(&server) };
+    let client = driver.client(setup);
     let done = client.wait(&firing("a"));
 
     assert_eq!((done.outcome, &done.result), (Outcome::Succeeded, &Some("a vase".into())), "{name}: {done:?}");
     let cost = (done.requests, done.failed_requests);
     let fails = |errors: &[LookError]| {
-        assert_eq!(cost, (3, 2), "{name}: {done:?}");
+        let is_due = cost == (3, 2) || expires && done.failed_requests > 2 && done.requests == done.failed_requests + 1;
+        assert!(is_due, "{name}: {done:?}");
         assert!(done.last_error.is_some_and(|error| errors.contains(&error)), "{name}: {done:?}");
     };
     match verdict {
@@ -114,17 +148,14 @@ fn survived(driver: &dyn Driver, case: &Case) {
     server.wait_until(|log| log.closed == log.connections);
     let sent = server.log(|log| log.sent);
     assert!(*floods || sent <= MOST_SENT, "{name}: {sent} bytes");
-    if std::env::var_os("SHOW").is_some() {
-        println!("{name:?}: {:?} sent {sent}", done.last_error);
-    }
+    println!("hostile case {name:?}: {:?}, {sent} bytes sent", done.last_error);
 }
 
 /// The hostile answer for ever: the wait is given up with its error, and the job is not called failed.
 fn given_up(driver: &dyn Driver, name: &str, answer: Answer, errors: &[LookError]) {
     let server = Server::start();
     server.on("/firings/a", [answer]);
-    let policy = giving_up_after(2).to_builder().with_attempt_timeout(ATTEMPT);
-    let client = driver.client(setup(&server).policy(build(policy)));
+    let client = driver.client(setup(&server).policy(giving_up_after(2)));
     let done = client.wait(&firing("a"));
 
     assert_eq!((done.outcome, done.job.id()), (Outcome::GaveUp, "a"), "{name}: {done:?}");

@@ -9,14 +9,12 @@ use jobwatch::store::Intent;
 use jobwatch::{
     CancelError, Cancellation, Finished, FleetEvent, JobRef, JobSnapshot, Stats, Status, SubmitError, TransportError,
 };
-use jobwatch_conformance::{Add, Client, Driver, Setup, Stop, conformance};
+use jobwatch_conformance::{Add, Client, Driver, Setup, Stop};
 use jobwatch_reqwest::WaitAll;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-conformance!(Reqwest);
-
-struct Reqwest;
+pub(crate) struct Reqwest;
 
 #[derive(Debug)]
 struct ReqwestClient {

@@ -1,0 +1,4 @@
+//! The drivers under test.
+
+pub(crate) mod reqwest;
+pub(crate) mod ureq;
