@@ -282,6 +282,20 @@ async fn the_stream_is_a_stream() {
     assert_eq!(told, 2);
 }
 
+/// For those who write their own futures.
+#[tokio::test]
+async fn events_can_be_polled_for() {
+    let simulator = quick().start().unwrap();
+    let client = client(&simulator);
+    assert_eq!(client.backend().address(), simulator.url());
+    let mut all = client.wait_all(create(&client, 1).await);
+    let mut ends = 0;
+    while let Some(event) = poll_fn(|cx| all.poll_next_event(cx)).await {
+        ends += u32::from(matches!(event, FleetEvent::Finished { .. }));
+    }
+    assert_eq!(ends, 1);
+}
+
 #[test]
 fn a_client_outlives_its_runtimes() {
     let simulator = quick().start().unwrap();

@@ -44,3 +44,17 @@ fn the_client_can_be_shared_and_its_wait_sent_to_a_thread() {
     assert_send::<jobwatch_ureq::WaitAll>();
     assert_send::<jobwatch_ureq::Stopper>();
 }
+
+#[test]
+fn what_is_left_is_known_and_a_body_may_be_json_already() {
+    let simulator = Simulator::builder().durations("constant:0.05".parse().unwrap()).fail_rate(0.0).start().unwrap();
+    let client = Client::builder(Dialect::tracker()).base_url(simulator.url()).build().unwrap();
+    assert_eq!(client.backend().address(), simulator.url());
+    let jobs = [client.create_raw(b"{}".to_vec()).unwrap(), client.create_raw(Vec::new()).unwrap()].concat();
+    let mut all = client.wait_all(jobs);
+    assert_eq!(all.remaining(), 2);
+    assert_eq!(all.next().map(|finished| finished.outcome), Some(Outcome::Succeeded));
+    assert_eq!(all.remaining(), 1);
+    assert_eq!(all.by_ref().count(), 1);
+    assert_eq!(all.remaining(), 0);
+}

@@ -137,3 +137,18 @@ fn bad_specifications_are_refused_with_a_reason() {
     assert!(Durations::lognormal(LONGEST, f64::INFINITY).is_err());
     assert!(Durations::constant(Duration::ZERO).is_err());
 }
+
+#[test]
+fn distributions_are_made_without_text_too() {
+    let secs = Duration::from_secs;
+    for (made, text) in [
+        (Durations::uniform(secs(20), secs(40)), "uniform:20..40"),
+        (Durations::exponential(secs(60)), "exponential:60"),
+        (Durations::pareto(1.5, secs(10)), "pareto:1.5,10"),
+    ] {
+        assert_eq!(made.expect("it is a distribution").to_string(), text);
+    }
+    assert!(Durations::uniform(secs(40), secs(20)).is_err());
+    assert!(Durations::pareto(-1.0, secs(10)).is_err());
+    assert!(Durations::exponential(LONGEST + secs(1)).is_err());
+}

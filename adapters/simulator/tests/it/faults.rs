@@ -200,3 +200,10 @@ fn specifications_are_read_and_refused() {
     let error = "0.1:reset,explode".parse::<Faults>().unwrap_err().to_string();
     assert!(error.contains("'explode'") && error.contains("bad-gateway, "), "{error}");
 }
+
+#[test]
+fn a_rate_is_a_probability() {
+    for (rate, probability) in [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)] {
+        assert!((Faults::rate(rate).probability() - probability).abs() < 1e-9, "{rate}");
+    }
+}
