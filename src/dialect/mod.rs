@@ -31,6 +31,7 @@ pub use file::DialectError;
 pub use hints::HintSource;
 pub(crate) use hints::{HintHeader, HintUnit};
 pub(crate) use hints::{parse_delay, parse_http_date};
+pub(crate) use rate_limit::exhausted_for;
 pub use reading::{Reading, Rule};
 pub(crate) use template::ID;
 

@@ -21,7 +21,7 @@ pub(super) fn nothing_remains(headers: &HeaderMap) -> bool {
 /// How long the `RateLimit` structured field says that nothing is left: the largest `t` among its items with `r=0`.
 ///
 /// A malformed field says nothing, and neither does one that a cache kept (`Age` above zero).
-pub(super) fn exhausted_for(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Duration> {
     let quotas = rate_limit(headers)?;
     let exhausted = quotas.iter().filter(|quota| quota.remaining == 0);
     exhausted.filter_map(|quota| quota.window).max().map(Duration::from_secs)

@@ -11,6 +11,7 @@ use super::slab::View;
 use super::step::MOST_LEFTOVERS;
 use super::words::JobHandle;
 use super::{Fleet, News, Renewal};
+use crate::dialect::exhausted_for;
 use crate::finished::TransportError;
 use crate::job::{HopId, Refused, Taken};
 use crate::{Observation, Timestamp};
@@ -29,7 +30,9 @@ impl Fleet {
         let Some(slot) = self.waiting(handle) else { return false };
         let Some((rules, job)) = self.open(lane, slot) else { return false };
         let (failed, renewals) = (job.failed_requests(), job.asked_with());
-        let Some(taken) = job.handle_response(&rules.terms(), now, hop, response) else { return false };
+        let Some(mut taken) = job.handle_response(&rules.terms(), now, hop, response) else { return false };
+        // An exhausted quota is everybody's, also where the answer is a redirect, a result, or leads to one.
+        taken.cool_down = taken.cool_down.or_else(|| exhausted_for(response.headers()));
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| {
             stats.failed_requests += u64::from(failed);

@@ -20,6 +20,7 @@ mod step;
 mod timers;
 mod words;
 
+use core::time::Duration;
 use std::boxed::Box;
 use std::collections::VecDeque;
 use std::string::{String, ToString};
@@ -466,9 +467,11 @@ impl Fleet {
         self.lanes.iter().map(|lane| (lane.origin.as_str(), &lane.stats))
     }
 
-    /// The one place where time comes in: it never goes backwards.
+    /// The one place where time comes in: it never goes backwards. The last two instants are one, as they are to the
+    /// timers, or else what is due at the last one would be stepped over and over at the one before.
     fn advance(&mut self, now: Timestamp) -> Timestamp {
-        self.latest = self.latest.max(now);
+        let last = Timestamp::MAX.saturating_sub(Duration::from_nanos(1));
+        self.latest = self.latest.max(if now == last { Timestamp::MAX } else { now });
         self.latest
     }
 

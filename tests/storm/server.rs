@@ -1,0 +1,455 @@
+//! The backend: a ledger of jobs, what it says of them, and what becomes of that on the way.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration as StdDuration, SystemTime};
+
+use http::Response;
+use jobwatch::{LookError, Outcome};
+
+use super::dice::Dice;
+use super::hints::{self, Told};
+use super::speech::{ABROAD, Ask, Asked, FOREIGN, HOME, Lists, MOST_IN_LIST, Results, Speech, encoded};
+use super::weather::Weather;
+
+/// The world begins here on the server's clock, in seconds.
+const EPOCH: u64 = 1_700_000_000;
+
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// A job as it really is; instants in nanoseconds of the world.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) starts: u64,
+    pub(crate) ends: u64,
+    pub(crate) end: Outcome,
+    /// From here on the result is there.
+    complete: u64,
+    /// Until the backend loses its memory.
+    pub(crate) known: bool,
+    /// No false end was ever told of it.
+    pub(crate) honest: bool,
+    /// No old state was told of it without saying so.
+    pub(crate) timely: bool,
+}
+
+/// What an answer says of one job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tell {
+    Unfinished,
+    End(Outcome),
+    /// A success without its result: believed after a while.
+    Incomplete,
+    Denied {
+        definite: bool,
+    },
+}
+
+/// What an answer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    States(Vec<(String, Tell)>),
+    Redirect,
+    Throttled,
+    Broken,
+    Fatal,
+    Refused,
+    Result,
+    Created,
+}
+
+/// An answer, and what it means.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) response: Response<Vec<u8>>,
+    pub(crate) what: What,
+    /// When to ask again, as far as that is to be believed.
+    pub(crate) hint: Option<Duration>,
+    /// Nobody is to ask for so long.
+    pub(crate) cool_down: Option<Duration>,
+}
+
+/// What comes of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Delivery {
+    Reply(Rc<Reply>),
+    Error(LookError),
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) speech: &'static Speech,
+    pub(crate) weather: Weather,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) by_key: BTreeMap<String, usize>,
+    /// The number of the API key in force, and until when the one before it is taken, too.
+    pub(crate) key: u64,
+    pub(crate) old_key_until: u64,
+    pub(crate) down_until: u64,
+    /// How far its clock is ahead of the world's, or behind.
+    pub(crate) skew: i64,
+}
+
+impl Server {
+    pub(crate) fn new(speech: &'static Speech, dice: &mut Dice) -> Self {
+        let weather = Weather::draw(dice);
+        let skew = dice.between(0, 600).cast_signed() - 300;
+        let (jobs, by_key) = (Vec::new(), BTreeMap::new());
+        Self { speech, weather, jobs, by_key, key: 0, old_key_until: 0, down_until: 0, skew }
+    }
+
+    /// A job that begins now; its number.
+    pub(crate) fn create(&mut self, now: u64, dice: &mut Dice) -> usize {
+        let number = self.jobs.len();
+        let id = match dice.below(12) {
+            0 => format!("a/b {number}"),
+            1 => format!("x,{number}"),
+            2 => format!("ü%2e?{number}#"),
+            _ => format!("job-{number}"),
+        };
+        let starts = now + dice.between(0, 3 * SECOND);
+        let ends = starts + u64::try_from(dice.time(Duration::from_millis(100), Duration::from_secs(120)).as_nanos()).unwrap();
+        let ends_well = self.speech.by_status || dice.percent(70);
+        let end = if ends_well { Outcome::Succeeded } else { dice.of(&[Outcome::Failed, Outcome::Cancelled]) };
+        let complete = ends + if self.speech.late_results && dice.percent(50) { dice.below(40 * SECOND) } else { 0 };
+        self.jobs.push(Job { id, starts, ends, end, complete, known: true, honest: true, timely: true });
+        number
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+
+    fn job_mut(&mut self, id: &str) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.id == id)
+    }
+
+    /// Goes down, and comes up again without its memory, if `forgets`.
+    pub(crate) fn crash(&mut self, until: u64, forgets: bool) {
+        self.down_until = self.down_until.max(until);
+        if forgets {
+            self.jobs.iter_mut().for_each(|job| job.known = false);
+            self.by_key.clear();
+        }
+    }
+
+    /// What comes of a request, and after which time each.
+    pub(crate) fn serve(&mut self, now: u64, asked: &Asked, dice: &mut Dice) -> Vec<(u64, Delivery)> {
+        let weather = self.weather.clone();
+        let fine = weather.calm || now >= weather.clears_at;
+        let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
+        // In a calm world no look is too short for its answer.
+        let mut latency = dice.between(0, if weather.calm { 100_000 } else { 200_000_000 });
+        if chance(dice, weather.slow) {
+            latency = dice.between(0, 30 * SECOND);
+        }
+        let after = latency / 2 + dice.below(latency / 2 + 1);
+        if now < self.down_until {
+            let error = dice.of(&[LookError::Unreachable, LookError::Disconnected]);
+            return if dice.percent(20) { Vec::new() } else { vec![(after.min(SECOND), Delivery::Error(error))] };
+        }
+        let lost = chance(dice, weather.lost);
+        if lost && dice.percent(50) {
+            return Vec::new();
+        }
+        let reply = Rc::new(self.reply(now + latency / 2, asked, fine, dice));
+        if lost {
+            return Vec::new();
+        }
+        if chance(dice, weather.reset) {
+            // Where nobody was reached, nothing was created.
+            let other = if asked.ask == Ask::Create { LookError::Disconnected } else { LookError::Unreachable };
+            return vec![(after, Delivery::Error(dice.of(&[LookError::Disconnected, other])))];
+        }
+        if chance(dice, weather.too_large) {
+            return vec![(after, Delivery::Error(LookError::TooLarge))];
+        }
+        let mut deliveries = vec![(after, Delivery::Reply(Rc::clone(&reply)))];
+        while chance(dice, weather.twice) && deliveries.len() < 4 {
+            let again = after + dice.between(0, 20 * SECOND);
+            let other = if asked.ask != Ask::Create && dice.percent(50) { Rc::new(self.reply(now + again, asked, fine, dice)) } else { Rc::clone(&reply) };
+            deliveries.push((again, Delivery::Reply(other)));
+        }
+        deliveries
+    }
+
+    fn clock(&self, now: u64) -> SystemTime {
+        let seconds = (now / SECOND).saturating_add_signed(self.skew) + EPOCH;
+        SystemTime::UNIX_EPOCH + StdDuration::new(seconds, u32::try_from(now % SECOND).unwrap())
+    }
+
+    /// What the backend answers at this instant.
+    fn reply(&mut self, now: u64, asked: &Asked, fine: bool, dice: &mut Dice) -> Reply {
+        let weather = self.weather.clone();
+        let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
+        let told = match chance(dice, weather.hinted) {
+            true => hints::draw(dice, self.clock(now), weather.longest_hint),
+            false => Told::default(),
+        };
+        if !self.accepts(now, asked) {
+            return answer(401, What::Refused, "", &Told::default());
+        }
+        if chance(dice, weather.throttled) {
+            // Without a hint a 403 is a refusal.
+            let limited = told.headers.iter().any(|(name, _)| matches!(*name, "retry-after" | "x-ratelimit-remaining"));
+            let status = if limited && dice.percent(30) { 403 } else { 429 };
+            return answer(status, What::Throttled, "", &told);
+        }
+        if chance(dice, weather.broken) {
+            // Those who create hear of an error that the work was done behind.
+            if asked.ask == Ask::Create && dice.percent(50) {
+                self.take_create(now, asked, dice);
+            }
+            return answer(dice.of(&[500, 502, 503, 504, 408]), What::Broken, "<html>", &told);
+        }
+        if chance(dice, weather.fatal) {
+            return answer(dice.of(&[400, 403, 405, 422]), What::Fatal, "", &Told::default());
+        }
+        if chance(dice, weather.garbled) && !self.speech.by_status {
+            let whole = self.honest(now, asked, &Told::default(), true, dice);
+            let half = &whole.response.body()[..whole.response.body().len() / 2];
+            return answer(200, What::Broken, &String::from_utf8_lossy(half), &told);
+        }
+        if chance(dice, weather.redirected) && asked.ask != Ask::Create {
+            return self.redirect(asked, &told, dice);
+        }
+        self.honest(now, asked, &told, fine, dice)
+    }
+
+    fn accepts(&self, now: u64, asked: &Asked) -> bool {
+        let key = asked.api_key.as_deref().and_then(|key| key.strip_prefix("key-")?.parse::<u64>().ok());
+        key.is_some_and(|key| key == self.key || (now < self.old_key_until && key + 1 == self.key))
+    }
+
+    /// Elsewhere, at home, abroad, or where nobody may go.
+    fn redirect(&mut self, asked: &Asked, told: &Told, dice: &mut Dice) -> Reply {
+        let n = dice.below(4);
+        let path = match &asked.ask {
+            Ask::Look(id) => format!("/v1/moved/{}/{n}", encoded(id)),
+            Ask::Result(id) => format!("/v1/jobs/{}/cake", encoded(id)),
+            Ask::List { .. } | Ask::Create => return answer(500, What::Broken, "", &Told::default()),
+        };
+        let (to, what) = match dice.below(20) {
+            0 => (dice.of(&FOREIGN).to_owned() + &path, What::Fatal),
+            1..6 => (ABROAD.to_owned() + &path, What::Redirect),
+            6..10 => (HOME.to_owned() + &path, What::Redirect),
+            _ => (path, What::Redirect),
+        };
+        let what = if matches!(asked.ask, Ask::Result(_)) { What::Result } else { what };
+        let status = if self.speech.by_status { 307 } else { dice.of(&[301, 302, 303, 307, 308]) };
+        let mut reply = answer(status, what, "", &told.of_quotas());
+        reply.response.headers_mut().insert("location", to.parse().unwrap());
+        reply
+    }
+
+    /// What is asked for, though perhaps not the truth.
+    fn honest(&mut self, now: u64, asked: &Asked, told: &Told, fine: bool, dice: &mut Dice) -> Reply {
+        match &asked.ask {
+            Ask::Create => self.take_create(now, asked, dice),
+            Ask::Look(id) => self.look(now, id, told, fine, dice),
+            Ask::Result(id) => match self.job(id).filter(|job| job.known) {
+                Some(_) => {
+                    let body = format!("{{\"cake\":\"cake of {}\"}}", escaped(id));
+                    answer(200, What::Result, &body, &told.of_quotas())
+                }
+                None => answer(404, What::Result, "", &Told::default()),
+            },
+            Ask::List { ids, page } => self.list(now, ids, *page, told, fine, dice),
+        }
+    }
+
+    /// Creates a job, or tells of the one that was created under this key.
+    pub(crate) fn take_create(&mut self, now: u64, asked: &Asked, dice: &mut Dice) -> Reply {
+        let known = asked.idempotency_key.as_ref().and_then(|key| self.by_key.get(key).copied());
+        if known.is_some() && dice.percent(10) {
+            return answer(409, What::Broken, "{\"error\":{\"code\":\"in_progress\"}}", &Told::default());
+        }
+        let number = known.unwrap_or_else(|| self.create(now, dice));
+        if let Some(key) = &asked.idempotency_key {
+            self.by_key.insert(key.clone(), number);
+        }
+        let id = self.jobs[number].id.clone();
+        let body = format!("{{\"id\":\"{}\"}}", escaped(&id));
+        let mut reply = answer(if self.speech.by_status { 202 } else { 201 }, What::Created, &body, &Told::default());
+        if self.speech.tells_address {
+            let name = if self.speech.by_status { "location" } else { "operation-location" };
+            let origin = dice.of(&[HOME, HOME, ABROAD]);
+            reply.response.headers_mut().insert(name, format!("{origin}/v1/jobs/{}", encoded(&id)).parse().unwrap());
+        }
+        reply
+    }
+
+    /// The state of one job, by itself.
+    fn look(&mut self, now: u64, id: &str, told: &Told, fine: bool, dice: &mut Dice) -> Reply {
+        let weather = self.weather.clone();
+        let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
+        let denial = answer(404, What::States(vec![(id.to_owned(), Tell::Denied { definite: false })]), "", &Told::default());
+        let lies = chance(dice, weather.lie);
+        let age = if chance(dice, weather.stale) { dice.between(1, 20) } else { 0 };
+        let says_age = dice.percent(70);
+        let speech = self.speech;
+        let Some(job) = self.job_mut(id) else { return denial };
+        if !job.known || chance(dice, weather.denied) {
+            return match dice.below(10) {
+                // Gone for good is not said by accident.
+                0 if !job.known => {
+                    answer(410, What::States(vec![(id.to_owned(), Tell::Denied { definite: true })]), "", &Told::default())
+                }
+                1..5 if !speech.by_status => {
+                    let what = What::States(vec![(id.to_owned(), Tell::Denied { definite: false })]);
+                    answer(200, what, "{\"state\":\"unknown\"}", &Told::default())
+                }
+                _ => denial,
+            };
+        }
+        let at = now.saturating_sub(age * SECOND);
+        job.timely &= age == 0 || says_age;
+        let (word, tell) = job.state(at, lies, chance(dice, weather.unknown_word), dice);
+        let mut reply = if speech.by_status {
+            by_status(job, tell, told, dice)
+        } else {
+            let body = job.body(word, tell, now, speech.results, dice);
+            let tell = if body.contains("cake") || tell != Tell::End(Outcome::Succeeded) || !speech.late_results {
+                tell
+            } else {
+                Tell::Incomplete
+            };
+            // What is said of the time beside an end concerns the others alone.
+            let told = if tell == Tell::Unfinished { told.clone() } else { told.of_quotas() };
+            answer(200, What::States(vec![(id.to_owned(), tell)]), &body, &told)
+        };
+        // A quota that a cache kept is nobody's.
+        if age > 0 && says_age && reply.cool_down.is_none() && reply.hint.is_none() {
+            reply.response.headers_mut().insert("age", age.into());
+        } else if age > 0 {
+            job.timely = false;
+        }
+        reply
+    }
+
+    /// The states of several jobs.
+    fn list(&mut self, now: u64, ids: &[String], page: usize, told: &Told, fine: bool, dice: &mut Dice) -> Reply {
+        let weather = self.weather.clone();
+        let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
+        assert!(ids.len() <= MOST_IN_LIST, "lists: {} ids in one", ids.len());
+        if chance(dice, weather.too_many) {
+            return answer(dice.of(&[413, 414, 400]), What::Broken, "", &Told::default());
+        }
+        let disorder = chance(dice, weather.disorder);
+        let size = if disorder && dice.percent(40) { dice.between(1, 3) } else { 100 };
+        let (from, to) = (page, (page + usize::try_from(size).unwrap()).min(ids.len()));
+        let mut entries = Vec::new();
+        for id in &ids[from.min(to)..to] {
+            let lies = chance(dice, weather.lie);
+            let (denied, unknown) = (chance(dice, weather.denied), chance(dice, weather.unknown_word));
+            let entry = match self.job_mut(id).filter(|job| job.known && !denied) {
+                None => ("unknown", Tell::Denied { definite: false }),
+                Some(job) => job.state(now, lies, unknown, dice),
+            };
+            entries.push((id.clone(), entry));
+        }
+        if disorder {
+            match dice.below(4) {
+                0 => entries.reverse(),
+                1 if !entries.is_empty() => drop(entries.remove(dice.index(entries.len()))),
+                2 => entries.push(("stranger".into(), ("baked", Tell::End(Outcome::Succeeded)))),
+                _ if !entries.is_empty() => {
+                    // Told twice: the first word counts.
+                    let again = (entries[0].0.clone(), ("baking", Tell::Unfinished));
+                    entries.push(again);
+                }
+                _ => {}
+            }
+        }
+        let items: Vec<_> =
+            entries.iter().map(|(id, (word, _))| format!("{{\"id\":\"{}\",\"state\":\"{word}\"}}", escaped(id))).collect();
+        let next = (to < ids.len()).then(|| format!(",\"next\":\"{to}\"")).unwrap_or_default();
+        let tells = entries.into_iter().map(|(id, (_, tell))| (id, tell)).collect();
+        answer(200, What::States(tells), &format!("{{\"jobs\":[{}]{next}}}", items.join(",")), told)
+    }
+}
+
+impl Job {
+    /// Its result came later than its end.
+    pub(crate) fn is_late(&self) -> bool {
+        self.complete > self.ends
+    }
+
+    /// The word at this instant, and what it means.
+    fn state(&mut self, at: u64, lies: bool, unknown: bool, dice: &mut Dice) -> (&'static str, Tell) {
+        if lies {
+            self.honest = false;
+            return dice.of(&[
+                ("baked", Tell::End(Outcome::Succeeded)),
+                ("burnt", Tell::End(Outcome::Failed)),
+                ("queued", Tell::Unfinished),
+            ]);
+        }
+        match self.end {
+            _ if unknown && at < self.ends => ("proving", Tell::Unfinished),
+            _ if at < self.starts => ("queued", Tell::Unfinished),
+            _ if at < self.ends => ("baking", Tell::Unfinished),
+            Outcome::Failed => ("burnt", Tell::End(Outcome::Failed)),
+            Outcome::Cancelled => ("Eaten", Tell::End(Outcome::Cancelled)),
+            _ => ("BAKED", Tell::End(Outcome::Succeeded)),
+        }
+    }
+
+    fn body(&self, word: &str, tell: Tell, now: u64, results: Results, dice: &mut Dice) -> String {
+        let id = escaped(&self.id);
+        let more = match (tell, results) {
+            (Tell::End(Outcome::Succeeded), Results::Inline) if now >= self.complete => format!(",\"cake\":\"cake of {id}\""),
+            (Tell::End(Outcome::Succeeded), Results::Follow) => {
+                let origin = dice.of(&["", "", "", HOME, ABROAD, FOREIGN[0]]);
+                format!(",\"cake_at\":\"{origin}/v1/jobs/{}/cake\"", encoded(&self.id))
+            }
+            (Tell::End(Outcome::Failed), _) => ",\"error\":{\"message\":\"it burnt\"}".to_owned(),
+            _ => String::new(),
+        };
+        format!("{{\"id\":\"{id}\",\"state\":\"{word}\"{more}}}")
+    }
+}
+
+/// A state in plain HTTP.
+fn by_status(job: &Job, tell: Tell, told: &Told, dice: &mut Dice) -> Reply {
+    let tells = |tell| What::States(vec![(job.id.clone(), tell)]);
+    let path = format!("/v1/jobs/{}", encoded(&job.id));
+    match tell {
+        Tell::End(_) if dice.percent(50) => {
+            let mut reply = answer(303, tells(Tell::End(Outcome::Succeeded)), "", &told.of_quotas());
+            reply.response.headers_mut().insert("location", format!("{path}/cake").parse().unwrap());
+            reply
+        }
+        Tell::End(_) => answer(200, tells(Tell::End(Outcome::Succeeded)), "{\"cake\":1}", &Told::default()),
+        tell => {
+            let mut reply = answer(202, tells(tell), "", told);
+            if dice.percent(20) {
+                let origin = dice.of(&["", HOME, ABROAD, FOREIGN[0]]);
+                reply.response.headers_mut().insert("location", format!("{origin}{path}").parse().unwrap());
+            }
+            reply
+        }
+    }
+}
+
+fn answer(status: u16, what: What, body: &str, told: &Told) -> Reply {
+    let mut response = Response::builder().status(status);
+    for (name, value) in &told.headers {
+        response = response.header(*name, value);
+    }
+    let for_all = told.to_all || what == What::Throttled || status == 503;
+    let cool_down = told.after.filter(|_| for_all);
+    Reply { response: response.body(body.as_bytes().to_vec()).unwrap(), what, hint: told.after, cool_down }
+}
+
+fn escaped(id: &str) -> String {
+    id.replace('"', "\\\"")
+}
+
+/// The second word of an answer about a list comes with a request of its own.
+pub(crate) fn asks_again(speech: &Speech, in_list: bool, end: Outcome) -> bool {
+    (in_list && speech.lists == Lists::Detail)
+        || (end == Outcome::Succeeded && (speech.results != Results::Inline || speech.by_status))
+}

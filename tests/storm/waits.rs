@@ -1,0 +1,212 @@
+//! What is known of one wait from outside: what it was told, when it may ask again, and how it may end.
+
+use jobwatch::{EndReason, Finished, JobHandle, JobRef, Outcome, Policy, Timestamp};
+
+use super::server::{Server, Tell};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Here,
+    /// Taken out without a word.
+    Removed,
+    Finished,
+}
+
+/// A look under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) sent_at: Timestamp,
+    /// The same in nanoseconds of the world.
+    pub(crate) sent_in_world: u64,
+    pub(crate) expires: Timestamp,
+    /// Its present request, while no answer has come.
+    pub(crate) request: Option<u64>,
+    pub(crate) in_list: bool,
+}
+
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
+pub(crate) struct Wait {
+    pub(crate) handle: JobHandle,
+    /// As the client names it.
+    pub(crate) job: JobRef,
+    /// As the backend names it.
+    pub(crate) id: String,
+    pub(crate) class: usize,
+    pub(crate) stage: Stage,
+    /// The instant of the final look, which a clock that was set back between two lives of the client blurs.
+    pub(crate) deadline: Option<(Timestamp, Timestamp)>,
+    /// When a driver came first at or after the deadline.
+    pub(crate) overdue_since: Option<Timestamp>,
+    /// No new look before this, the final one aside.
+    pub(crate) free_at: Timestamp,
+    /// No look before this by the server's word on this job; it binds neither wakes nor the final look.
+    pub(crate) hinted_until: Timestamp,
+    /// The same after a throttle, which binds all.
+    pub(crate) throttled_until: Timestamp,
+    pub(crate) woken: bool,
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) attempts: u32,
+    /// Looks that a crash forgot.
+    pub(crate) forgotten: u32,
+    pub(crate) finals: u32,
+    pub(crate) requests: u32,
+    /// The ends it was told of.
+    pub(crate) ends_heard: Vec<Outcome>,
+    /// The first of them, if nobody may take it back.
+    pub(crate) told: Option<Outcome>,
+    pub(crate) denials: u32,
+    pub(crate) gone: bool,
+    pub(crate) stopped: bool,
+}
+
+impl Wait {
+    pub(crate) fn new(handle: JobHandle, job: JobRef, id: String, class: usize, policy: &Policy, now: Timestamp) -> Self {
+        let deadline = policy.total_timeout().map(|total| now.saturating_add(total));
+        Self {
+            handle,
+            job,
+            id,
+            class,
+            stage: Stage::Here,
+            deadline: deadline.map(|at| (at, at)),
+            overdue_since: None,
+            free_at: now,
+            hinted_until: Timestamp::UNIX_EPOCH,
+            throttled_until: Timestamp::UNIX_EPOCH,
+            woken: false,
+            attempt: None,
+            attempts: 0,
+            forgotten: 0,
+            finals: 0,
+            requests: 0,
+            ends_heard: Vec::new(),
+            told: None,
+            denials: 0,
+            gone: false,
+            stopped: false,
+        }
+    }
+
+    /// As a snapshot that was taken now remembers it, taken up at another instant, perhaps of another clock.
+    pub(crate) fn resumed(&self, handle: JobHandle, policy: &Policy, stored: Timestamp, now: Timestamp) -> Self {
+        let mut wait = Self { handle, stage: Stage::Here, overdue_since: None, ..self.clone() };
+        if let Some(attempt) = wait.attempt.take() {
+            wait.free_at = attempt.sent_at.saturating_add(policy.min_delay());
+            (wait.finals, wait.forgotten) = (0, wait.forgotten + 1);
+        }
+        // The clock was set back by so much at the most.
+        let back = stored.saturating_since(now);
+        if !back.is_zero() {
+            for instant in [&mut wait.free_at, &mut wait.hinted_until, &mut wait.throttled_until] {
+                *instant = instant.saturating_sub(back);
+            }
+            let latest = policy.total_timeout().map(|total| now.saturating_add(total));
+            wait.deadline = wait.deadline.map(|(lo, hi)| (lo.saturating_sub(back), latest.map_or(hi, |at| at.min(hi))));
+        }
+        wait
+    }
+
+    pub(crate) fn is_here(&self) -> bool {
+        self.stage == Stage::Here
+    }
+
+    pub(crate) fn is_final(&self, now: Timestamp) -> bool {
+        self.deadline.is_some_and(|(lo, _)| now >= lo)
+    }
+
+    /// A look begins.
+    pub(crate) fn begin(&mut self, policy: &Policy, now: Timestamp, attempt: Attempt) {
+        assert!(now >= self.free_at || self.is_final(now), "distance: a look at {now}, {self:?}");
+        assert!(now >= self.throttled_until, "throttles: a look at {now}, {self:?}");
+        let is_free = self.woken || self.is_final(now);
+        assert!(now >= self.hinted_until || is_free, "hints: a look at {now}, {self:?}");
+        if let Some((_, hi)) = self.deadline {
+            self.finals += u32::from(now >= hi);
+            assert!(self.finals <= 1, "deadline: two final looks, {self:?}");
+            let grace = now.saturating_add(policy.final_grace());
+            assert!(attempt.expires <= hi.max(grace), "deadline: a look until {}, {self:?}", attempt.expires);
+        }
+        assert!(attempt.expires <= now.saturating_add(policy.attempt_timeout()), "deadline: a long look, {self:?}");
+        self.attempts += 1;
+        let most = policy.bounds().max_looks.unwrap_or(u32::MAX);
+        assert!(self.attempts <= most.saturating_add(self.forgotten), "bounds: {} looks of {most}", self.attempts);
+        (self.hinted_until, self.throttled_until, self.woken) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, false);
+        self.attempt = Some(attempt);
+    }
+
+    /// The look is over since this instant.
+    pub(crate) fn end_attempt(&mut self, policy: &Policy, at: Timestamp) {
+        self.attempt = None;
+        self.free_at = self.free_at.max(at.saturating_add(policy.min_delay()));
+    }
+
+    /// What an answer says of it.
+    pub(crate) fn hear(&mut self, tell: Tell) {
+        match tell {
+            Tell::Unfinished => {}
+            Tell::End(outcome) => {
+                self.ends_heard.push(outcome);
+                self.told = self.told.or(Some(outcome));
+            }
+            Tell::Incomplete => self.ends_heard.push(Outcome::Succeeded),
+            Tell::Denied { definite } => {
+                self.denials += 1;
+                self.gone |= definite;
+            }
+        }
+    }
+
+    /// The end is the one that was told, and has the reason that it gives.
+    pub(crate) fn check_end(&self, finished: &Finished, policy: &Policy, now: Timestamp) {
+        assert_eq!(finished.job, self.job, "truth: an end of another job");
+        assert!(finished.failed_requests <= finished.requests, "counts: {finished:?}");
+        let outcome = finished.outcome;
+        match self.told {
+            Some(told) => assert_eq!(outcome, told, "truth: another end was told, {self:?} {finished:?}"),
+            None if outcome == Outcome::Lost => {
+                assert!(self.gone || self.denials > 0, "truth: lost without a denial, {self:?} {finished:?}");
+            }
+            None if outcome.is_jobs_end() => {
+                assert!(self.ends_heard.contains(&outcome), "truth: nobody said so, {self:?} {finished:?}");
+            }
+            None => {}
+        }
+        assert!(finished.error.is_some() || outcome == Outcome::Succeeded, "truth: an end without a reason");
+        match finished.reason {
+            EndReason::Deadline => {
+                assert!(self.is_final(now) && self.attempt.is_some(), "deadline: no final look, {self:?} {finished:?}");
+            }
+            EndReason::NoRoomAtDeadline => {
+                let late = self.deadline.map(|(lo, _)| lo.saturating_add(policy.final_grace()));
+                assert!(late.is_some_and(|late| now >= late), "deadline: no room so early, {self:?}");
+            }
+            EndReason::PollsSpent => {
+                assert!(policy.max_polls().is_some_and(|most| self.attempts >= most), "bounds: looks are left, {self:?}");
+            }
+            EndReason::Stopped => assert!(self.stopped, "truth: nobody stopped it, {self:?}"),
+            _ => {}
+        }
+    }
+
+    /// Where nothing is late, wrong or set: the end is the job's own.
+    pub(crate) fn check_against(&self, server: &Server, finished: &Finished, calm: bool, world: u64) {
+        let Some(job) = server.job(&self.id) else { return };
+        let is_end = finished.outcome.is_jobs_end() && finished.outcome != Outcome::Lost;
+        if is_end && job.honest {
+            assert!(job.end == finished.outcome && job.ends <= world, "truth: {job:?} {finished:?}");
+            if let Some(most) = finished.detection_delay_max.filter(|_| job.timely && calm && !job.is_late()) {
+                let real = core::time::Duration::from_nanos(world - job.ends);
+                assert!(real <= most, "delay: {real:?} in truth, at most {most:?} is told, {job:?}");
+            }
+        }
+        if calm && finished.reason == EndReason::Deadline {
+            let sent = self.attempt.map_or(world, |attempt| attempt.sent_in_world);
+            assert!(!is_end || self.told.is_some());
+            assert!(job.ends > sent || self.told.is_some() || job.is_late(), "deadline: it had ended, {job:?} {self:?}");
+        }
+        assert!(!calm || finished.outcome != Outcome::Lost, "truth: {job:?} {finished:?}");
+        let is_refused = matches!(finished.outcome, Outcome::Rejected | Outcome::GaveUp);
+        assert!(!calm || !is_refused, "truth: nothing went wrong, {finished:?} {self:?}");
+    }
+}
