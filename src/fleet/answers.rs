@@ -62,9 +62,10 @@ impl Fleet {
     ) {
         let reading = self.backend.dialect().read(response, now);
         let throttled = matches!(reading.observation, Observation::Throttled { .. });
+        let cool_down = reading.cool_down.or_else(|| exhausted_for(response.headers()));
         let longest = self.policy_of(0).max_retry_after();
-        if throttled || reading.cool_down.is_some() {
-            let taken = Taken { throttled, cool_down: reading.cool_down, ..Taken::default() };
+        if throttled || cool_down.is_some() {
+            let taken = Taken { throttled, cool_down, ..Taken::default() };
             self.lanes[usize::from(lane)].note_answer(&taken, sent_at, now, longest);
         }
     }

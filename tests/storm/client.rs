@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::Request;
 use jobwatch::{
     Backend, ClassId, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Outcome,
-    Policy, RateLimit, RequestId, Timestamp, TransportError,
+    RateLimit, RequestId, Timestamp, TransportError,
 };
 
 use super::clock::Clock;
@@ -16,7 +16,7 @@ use super::dice::Dice;
 use super::lanes::Lane;
 use super::server::{Delivery, Reply, Tell, What, asks_again};
 use super::speech::{ABROAD, Ask, Asked, HOME, Lists, Speech};
-use super::waits::{Attempt, Stage, Wait};
+use super::waits::{Attempt, Rules, Stage, Wait};
 
 /// What is longer is no hint.
 const CREDIBLE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,7 +39,7 @@ pub(crate) struct Client {
     pub(crate) fleet: Fleet,
     pub(crate) clock: Clock,
     pub(crate) speech: &'static Speech,
-    pub(crate) policies: Vec<Arc<Policy>>,
+    pub(crate) policies: Vec<Rules>,
     pub(crate) limit: usize,
     pub(crate) rate: Option<RateLimit>,
     pub(crate) renewable: bool,
@@ -66,6 +66,8 @@ pub(crate) struct Client {
     effects: u64,
     /// Ends that nobody has compared with the ledger yet.
     pub(crate) endings: Vec<(Wait, Finished)>,
+    /// Nothing but the policies delays anything.
+    pub(crate) calm: bool,
     /// Nanoseconds of the world.
     pub(crate) world: u64,
 }
@@ -86,21 +88,21 @@ pub(crate) fn backend(speech: &Speech, key: u64) -> Backend {
 fn fleet(
     speech: &Speech,
     key: u64,
-    policies: &[Arc<Policy>],
+    policies: &[Rules],
     renewable: bool,
     dice: &mut Dice,
 ) -> (Fleet, Vec<ClassId>) {
     let (backend, mut rng) = (Arc::new(backend(speech, key)), crate::http_support::rng(dice.roll()));
-    let mut fleet = Fleet::new(backend, Arc::clone(&policies[0]), &mut rng);
+    let mut fleet = Fleet::new(backend, Arc::clone(&policies[0].policy), &mut rng);
     if renewable {
         fleet = fleet.with_renewal();
     }
-    let classes = policies.iter().map(|policy| fleet.add_class(Arc::clone(policy))).collect();
+    let classes = policies.iter().map(|policy| fleet.add_class(Arc::clone(&policy.policy))).collect();
     (fleet, classes)
 }
 
 impl Client {
-    pub(crate) fn new(speech: &'static Speech, policies: Vec<Arc<Policy>>, clock: Clock, dice: &mut Dice) -> Self {
+    pub(crate) fn new(speech: &'static Speech, policies: Vec<Rules>, clock: Clock, dice: &mut Dice) -> Self {
         let rate = |dice: &mut Dice| {
             let hertz = 1.0 + f64::from(u32::try_from(dice.below(20)).unwrap()) / 2.0;
             RateLimit::per_second(hertz).unwrap().with_burst(u32::try_from(dice.between(1, 9)).unwrap())
@@ -135,6 +137,7 @@ impl Client {
             idle: 0,
             effects: 0,
             endings: Vec::new(),
+            calm: false,
             world: 0,
         }
     }
@@ -155,7 +158,7 @@ impl Client {
         let (shown, now) = self.hear();
         let class = class % self.classes.len();
         let handle = self.fleet.insert_in(self.classes[class], job.clone(), shown);
-        self.greet(Wait::new(handle, job.clone(), id.to_owned(), class, &self.policies[class], now));
+        self.greet(Wait::new(Some(handle), job.clone(), id.to_owned(), class, &self.policies[class], now));
         self.settle();
     }
 
@@ -175,6 +178,10 @@ impl Client {
         self.waits.push(wait);
     }
 
+    fn name(&self, number: usize) -> JobHandle {
+        self.waits[number].handle.unwrap()
+    }
+
     fn here(&self, which: usize) -> Option<usize> {
         let here: Vec<_> = (0..self.waits.len()).filter(|n| self.waits[*n].is_here()).collect();
         (!here.is_empty()).then(|| here[which % here.len()])
@@ -184,16 +191,16 @@ impl Client {
         let Some(number) = self.here(which) else { return };
         let (shown, _) = self.hear();
         self.waits[number].stopped = true;
-        assert!(self.fleet.stop(self.waits[number].handle, shown), "one end: it was gone without a word");
+        assert!(self.fleet.stop(self.name(number), shown), "one end: it was gone without a word");
         self.settle();
         assert!(!self.waits[number].is_here(), "one end: a wait was stopped and goes on");
-        assert!(!self.fleet.stop(self.waits[number].handle, shown), "one end: a wait was stopped twice");
+        assert!(!self.fleet.stop(self.name(number), shown), "one end: a wait was stopped twice");
     }
 
     pub(crate) fn wake(&mut self, which: usize) {
         let Some(number) = self.here(which) else { return };
         let (shown, _) = self.hear();
-        assert!(self.fleet.wake(self.waits[number].handle, shown));
+        assert!(self.fleet.wake(self.name(number), shown));
         // An attempt whose time is over has been taken back, and then the wake was heard.
         self.settle();
         self.waits[number].woken = true;
@@ -202,11 +209,11 @@ impl Client {
     /// Takes a wait out; it may be taken up again from the store.
     pub(crate) fn remove(&mut self, which: usize) {
         let Some(number) = self.here(which) else { return };
-        let snapshot = self.fleet.remove(self.waits[number].handle).expect("one end: it was gone without a word");
+        let snapshot = self.fleet.remove(self.name(number)).expect("one end: it was gone without a word");
         let stored = serde_json::to_string(&snapshot).unwrap();
         self.stored.push((stored, self.waits[number].clone(), self.clock.latest()));
         self.waits[number].stage = Stage::Removed;
-        assert!(self.fleet.remove(self.waits[number].handle).is_none(), "handles: it was removed twice");
+        assert!(self.fleet.remove(self.name(number)).is_none(), "handles: it was removed twice");
         self.settle();
     }
 
@@ -215,7 +222,7 @@ impl Client {
         let (shown, now) = self.hear();
         let snapshot: JobSnapshot = serde_json::from_str(&stored).unwrap();
         let handle = self.fleet.resume_in(self.classes[wait.class], snapshot, shown).unwrap();
-        self.greet(wait.resumed(handle, &self.policies[wait.class], at, now));
+        self.greet(wait.resumed(Some(handle), &self.policies[wait.class].policy, at, now));
         self.settle();
     }
 
@@ -232,7 +239,7 @@ impl Client {
             let stored = match known.filter(|_| !is_careful) {
                 Some(known) => self.stored[known].clone(),
                 None => {
-                    let snapshot = self.fleet.snapshot(self.waits[number].handle).unwrap();
+                    let snapshot = self.fleet.snapshot(self.name(number)).unwrap();
                     (serde_json::to_string(&snapshot).unwrap(), self.waits[number].clone(), latest)
                 }
             };
@@ -247,7 +254,7 @@ impl Client {
     /// Stores what one wait has come to.
     pub(crate) fn store(&mut self, which: usize) {
         let Some(number) = self.here(which) else { return };
-        let snapshot = self.fleet.snapshot(self.waits[number].handle).unwrap();
+        let snapshot = self.fleet.snapshot(self.name(number)).unwrap();
         let wait = self.waits[number].clone();
         self.stored.retain(|(_, known, _)| known.handle != wait.handle);
         self.stored.push((serde_json::to_string(&snapshot).unwrap(), wait, self.clock.latest()));
@@ -307,7 +314,7 @@ impl Client {
         if now != self.busy.0 {
             self.busy = (now, 0);
         }
-        self.busy.1 += 1;
+        self.busy.1 += usize::from(matches!(action, FleetAction::Send { .. } | FleetAction::Renew));
         // Each job has one attempt at an instant, of six hops at the most, each of which may be refused once.
         // At the end of time, where it stands still, each has all its looks.
         let most = if now == Timestamp::MAX { 20_000 } else { 100 + 20 * self.waits.len() };
@@ -348,7 +355,7 @@ impl Client {
         for wait in self.waits.iter_mut().filter(|wait| wait.is_here()) {
             if wait.deadline.is_some_and(|(_, hi)| now >= hi) {
                 let since = *wait.overdue_since.get_or_insert(now);
-                let grace = self.policies[wait.class].final_grace() * 2;
+                let grace = self.policies[wait.class].policy.final_grace() * 2;
                 let in_time = now < since.saturating_add(grace) || now == Timestamp::MAX;
                 assert!(in_time, "deadline: it goes on since {since}, at {now}, {wait:?}");
             }
@@ -386,7 +393,7 @@ impl Client {
                 self.note_look(which, number, now, in_list);
             }
         }
-        assert!(self.waits.iter().any(|wait| wait.handle == id.job() && wait.is_here()), "one end: sent for a job that is gone");
+        assert!(self.waits.iter().any(|wait| wait.handle == Some(id.job()) && wait.is_here()), "one end: sent for a job that is gone");
         let origin = asked.origin.clone();
         self.wire.insert(number, OnWire { id, origin, sent_at: now, expires, alive: true, in_list, for_result });
         (number, asked)
@@ -398,16 +405,17 @@ impl Client {
             Ask::List { ids, .. } => {
                 let is_free = wait.attempt.is_none_or(|attempt| attempt.expires <= now || attempt.request.is_none());
                 let is_open = wait.told.is_none() && is_free && ids.contains(&wait.id);
-                is_open && self.fleet.progress(wait.handle).is_some_and(|progress| progress.in_flight)
+                let progress = wait.handle.and_then(|handle| self.fleet.progress(handle));
+                is_open && progress.is_some_and(|progress| progress.in_flight)
             }
-            _ => wait.handle == first,
+            _ => wait.handle == Some(first),
         }
     }
 
     /// A request of a wait's leaves: the first of a new look, or one more of the same.
     fn note_look(&mut self, which: usize, number: u64, now: Timestamp, in_list: bool) {
         let (wait, sent_in_world) = (&mut self.waits[which], self.world);
-        let policy = &self.policies[wait.class];
+        let policy = &self.policies[wait.class].policy;
         wait.requests += 1;
         if let Some(attempt) = wait.attempt.filter(|attempt| attempt.expires <= now) {
             wait.end_attempt(policy, attempt.expires);
@@ -417,8 +425,11 @@ impl Client {
             (attempt.request, attempt.in_list) = (Some(number), in_list);
             return;
         }
-        let progress = self.fleet.progress(wait.handle).expect("one end: sent for a job that is gone");
+        let progress = wait.handle.and_then(|handle| self.fleet.progress(handle)).expect("one end: sent for a job that is gone");
         let (expires, request) = (progress.next, Some(number));
+        if self.calm && self.rate.is_none() {
+            wait.check_gap(policy, now);
+        }
         wait.begin(policy, now, Attempt { sent_at: now, sent_in_world, expires, request, in_list });
     }
 
@@ -485,7 +496,7 @@ impl Client {
 
     /// What an answer says to all.
     fn note_reply(&mut self, now: Timestamp, sent_at: Timestamp, origin: &str, reply: &Rc<Reply>) {
-        let longest = self.policies.iter().map(|policy| policy.max_retry_after()).min().unwrap();
+        let longest = self.policies.iter().map(|rules| rules.policy.max_retry_after()).min().unwrap();
         let silence = reply.cool_down.filter(|time| *time <= CREDIBLE).map(|time| time.min(longest));
         let throttled = reply.what == What::Throttled;
         self.lanes.entry(origin.to_owned()).or_default().hear(sent_at, now, throttled, silence);
@@ -501,7 +512,7 @@ impl Client {
     fn note_answer(&mut self, which: usize, now: Timestamp, reply: &Rc<Reply>, for_result: bool) {
         self.forget_request(which);
         let wait = &mut self.waits[which];
-        let longest = self.policies[wait.class].max_retry_after();
+        let longest = self.policies[wait.class].policy.max_retry_after();
         let hint = reply.hint.filter(|time| *time <= CREDIBLE).map(|time| now.saturating_add(time.min(longest)));
         match &reply.what {
             What::States(tells) if !for_result => {
@@ -533,7 +544,7 @@ impl Client {
         let stats = self.fleet.stats();
         let all = (stats.requests, stats.failed_requests + stats.throttled_requests, false, Timestamp::UNIX_EPOCH);
         let each = self.waits.iter().filter_map(|wait| {
-            let progress = self.fleet.progress(wait.handle)?;
+            let progress = self.fleet.progress(wait.handle?)?;
             Some((u64::from(progress.requests), 0, progress.in_flight, progress.next))
         });
         core::iter::once(all).chain(each).collect()
@@ -553,7 +564,7 @@ impl Client {
             else {
                 panic!("{event:?}")
             };
-            let which = self.waits.iter().position(|wait| wait.handle == handle).expect("handles: a job of ours");
+            let which = self.waits.iter().position(|wait| wait.handle == Some(handle)).expect("handles: a job of ours");
             assert!(self.waits[which].is_here(), "one end: news of a job that is gone");
             if let FleetEvent::Finished { finished, .. } = event {
                 self.finish(which, &finished);
@@ -561,7 +572,7 @@ impl Client {
         }
         let latest = self.clock.latest();
         for wait in self.waits.iter_mut().filter(|wait| wait.is_here()) {
-            let progress = self.fleet.progress(wait.handle).expect("one end: a job is gone without a word");
+            let progress = wait.handle.and_then(|handle| self.fleet.progress(handle)).expect("one end: a job is gone without a word");
             if let Some(attempt) = wait.attempt.filter(|_| !progress.in_flight) {
                 let at = match heard {
                     _ if attempt.expires <= latest => attempt.expires,
@@ -569,7 +580,7 @@ impl Client {
                     // A redirect that leads into a cool-down is not followed, and nothing is counted.
                     _ => attempt.sent_at,
                 };
-                wait.end_attempt(&self.policies[wait.class], at);
+                wait.end_attempt(&self.policies[wait.class].policy, at);
             }
         }
         let here = self.waits.iter().filter(|wait| wait.is_here()).count();
@@ -583,7 +594,7 @@ impl Client {
         let requests = self.wire.values().map(|request| request.expires);
         let over = u64::from(looks.any(|expires| expires <= latest) || requests.into_iter().any(|at| at <= latest));
         let wait = &mut self.waits[which];
-        let policy = &self.policies[wait.class];
+        let policy = &self.policies[wait.class].policy;
         wait.check_end(finished, policy, latest);
         if self.speech.lists == Lists::None {
             assert_eq!(finished.requests, wait.requests, "counts: {wait:?} {finished:?}");

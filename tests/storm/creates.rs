@@ -43,7 +43,7 @@ pub(crate) enum Next {
 impl Create {
     pub(crate) fn new(now: u64, which: usize, client: &Client, dice: &mut Dice) -> Self {
         let (speech, mut clock) = (client.speech, client.clock.clone());
-        let policy = Arc::clone(&client.policies[0]);
+        let policy = Arc::clone(&client.policies[0].policy);
         clock.forget();
         let started = clock.hear(now);
         let (backend, mut rng) = (Arc::new(backend(speech, client.key)), crate::http_support::rng(dice.roll()));

@@ -1,8 +1,18 @@
 //! What is known of one wait from outside: what it was told, when it may ask again, and how it may end.
 
+use std::sync::Arc;
+
 use jobwatch::{EndReason, Finished, JobHandle, JobRef, Outcome, Policy, Timestamp};
 
 use super::server::{Server, Tell};
+
+/// A policy, and what it does not tell of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) policy: Arc<Policy>,
+    /// So many denials are believed.
+    pub(crate) patience: u32,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -27,7 +37,8 @@ pub(crate) struct Attempt {
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // independent facts
 pub(crate) struct Wait {
-    pub(crate) handle: JobHandle,
+    /// Its name in a fleet.
+    pub(crate) handle: Option<JobHandle>,
     /// As the client names it.
     pub(crate) job: JobRef,
     /// As the backend names it.
@@ -47,6 +58,8 @@ pub(crate) struct Wait {
     pub(crate) woken: bool,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
+    /// When the last look was over.
+    over_at: Option<Timestamp>,
     /// Looks that a crash forgot.
     pub(crate) forgotten: u32,
     pub(crate) finals: u32,
@@ -55,14 +68,23 @@ pub(crate) struct Wait {
     pub(crate) ends_heard: Vec<Outcome>,
     /// The first of them, if nobody may take it back.
     pub(crate) told: Option<Outcome>,
+    /// Denials in a row, and how many the policy wants.
     pub(crate) denials: u32,
+    patience: u32,
     pub(crate) gone: bool,
     pub(crate) stopped: bool,
 }
 
 impl Wait {
-    pub(crate) fn new(handle: JobHandle, job: JobRef, id: String, class: usize, policy: &Policy, now: Timestamp) -> Self {
-        let deadline = policy.total_timeout().map(|total| now.saturating_add(total));
+    pub(crate) fn new(
+        handle: Option<JobHandle>,
+        job: JobRef,
+        id: String,
+        class: usize,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Self {
+        let deadline = rules.policy.total_timeout().map(|total| now.saturating_add(total));
         Self {
             handle,
             job,
@@ -77,20 +99,22 @@ impl Wait {
             woken: false,
             attempt: None,
             attempts: 0,
+            over_at: None,
             forgotten: 0,
             finals: 0,
             requests: 0,
             ends_heard: Vec::new(),
             told: None,
             denials: 0,
+            patience: rules.patience,
             gone: false,
             stopped: false,
         }
     }
 
     /// As a snapshot that was taken now remembers it, taken up at another instant, perhaps of another clock.
-    pub(crate) fn resumed(&self, handle: JobHandle, policy: &Policy, stored: Timestamp, now: Timestamp) -> Self {
-        let mut wait = Self { handle, stage: Stage::Here, overdue_since: None, ..self.clone() };
+    pub(crate) fn resumed(&self, handle: Option<JobHandle>, policy: &Policy, stored: Timestamp, now: Timestamp) -> Self {
+        let mut wait = Self { handle, stage: Stage::Here, overdue_since: None, over_at: None, ..self.clone() };
         if let Some(attempt) = wait.attempt.take() {
             wait.free_at = attempt.sent_at.saturating_add(policy.min_delay());
             (wait.finals, wait.forgotten) = (0, wait.forgotten + 1);
@@ -102,6 +126,9 @@ impl Wait {
                 *instant = instant.saturating_sub(back);
             }
             let latest = policy.total_timeout().map(|total| now.saturating_add(total));
+            // What is moved before the epoch stays there, and the wait grows.
+            let is_cut = policy.total_timeout().is_some_and(|total| now.saturating_sub(total) == Timestamp::UNIX_EPOCH);
+            wait.forgotten += if is_cut { wait.attempts } else { 0 };
             wait.deadline = wait.deadline.map(|(lo, hi)| (lo.saturating_sub(back), latest.map_or(hi, |at| at.min(hi))));
         }
         wait
@@ -113,6 +140,15 @@ impl Wait {
 
     pub(crate) fn is_final(&self, now: Timestamp) -> bool {
         self.deadline.is_some_and(|(lo, _)| now >= lo)
+    }
+
+    /// Nothing but the policy sets the next look, which comes in time.
+    pub(crate) fn check_gap(&self, policy: &Policy, now: Timestamp) {
+        // What others take of the limits for a moment.
+        let moment = core::time::Duration::from_millis(10);
+        if let (Some(over), Some(most)) = (self.over_at, policy.bounds().max_gap) {
+            assert!(now <= over.saturating_add(most + moment), "bounds: no look since {over}, at {now}, {self:?}");
+        }
     }
 
     /// A look begins.
@@ -137,19 +173,22 @@ impl Wait {
 
     /// The look is over since this instant.
     pub(crate) fn end_attempt(&mut self, policy: &Policy, at: Timestamp) {
-        self.attempt = None;
+        (self.attempt, self.over_at) = (None, Some(at));
         self.free_at = self.free_at.max(at.saturating_add(policy.min_delay()));
     }
 
     /// What an answer says of it.
     pub(crate) fn hear(&mut self, tell: Tell) {
         match tell {
-            Tell::Unfinished => {}
+            Tell::Unfinished => self.denials = 0,
             Tell::End(outcome) => {
                 self.ends_heard.push(outcome);
                 self.told = self.told.or(Some(outcome));
             }
-            Tell::Incomplete => self.ends_heard.push(Outcome::Succeeded),
+            Tell::Incomplete => {
+                self.denials = 0;
+                self.ends_heard.push(Outcome::Succeeded);
+            }
             Tell::Denied { definite } => {
                 self.denials += 1;
                 self.gone |= definite;
@@ -165,7 +204,8 @@ impl Wait {
         match self.told {
             Some(told) => assert_eq!(outcome, told, "truth: another end was told, {self:?} {finished:?}"),
             None if outcome == Outcome::Lost => {
-                assert!(self.gone || self.denials > 0, "truth: lost without a denial, {self:?} {finished:?}");
+                let denied = self.denials >= self.patience;
+                assert!(self.gone || denied, "truth: lost after too few denials, {self:?} {finished:?}");
             }
             None if outcome.is_jobs_end() => {
                 assert!(self.ends_heard.contains(&outcome), "truth: nobody said so, {self:?} {finished:?}");

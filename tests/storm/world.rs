@@ -15,6 +15,7 @@ use super::creates::{Create, Next};
 use super::dice::Dice;
 use super::server::{Delivery, SECOND, Server};
 use super::speech::{HOME, encoded, speeches};
+use super::waits::Rules;
 
 /// So many events are more than any world has.
 const MOST_STEPS: u64 = 200_000;
@@ -108,10 +109,12 @@ impl World {
         let server = &self.server;
         self.trace.note(0, || format!("{:?}\n{:?}", server.speech, server.weather));
         for number in 0..self.dice.between(1, 3) {
-            let policies: Vec<_> = (0..self.dice.between(1, 3)).map(|_| Arc::new(policy(&mut self.dice))).collect();
+            let policies: Vec<_> = (0..self.dice.between(1, 3)).map(|_| policy(&mut self.dice)).collect();
             self.trace.note(0, || format!("client {number}: {policies:#?}"));
             let clock = Clock::starting_at(start(&mut self.dice, self.calm));
-            self.clients.push(Client::new(self.server.speech, policies, clock, &mut self.dice));
+            let mut client = Client::new(self.server.speech, policies, clock, &mut self.dice);
+            client.calm = self.calm;
+            self.clients.push(client);
             self.suspended.push(0);
             self.alarms.push(0);
             for _ in 0..self.dice.between(0, 8) {
@@ -375,6 +378,9 @@ impl World {
                 Next::Created(jobs) => {
                     let which = self.creates[number].client;
                     for (job, id) in jobs {
+                        if self.clients[which].asks_by_list(&id) {
+                            continue;
+                        }
                         self.trace.note(self.now, || format!("create {number}: {id}"));
                         self.clients[which].world = self.now;
                         self.clients[which].insert(&job, &id, self.dice.index(3));
@@ -421,7 +427,7 @@ fn start(dice: &mut Dice, calm: bool) -> u64 {
 }
 
 /// Any policy whose waits end within minutes.
-fn policy(dice: &mut Dice) -> Policy {
+fn policy(dice: &mut Dice) -> Rules {
     let total = dice.time(Duration::from_secs(2), Duration::from_secs(300));
     let shortest = Duration::from_millis(1);
     let min = (total / u32::try_from(dice.between(4, 100)).unwrap()).max(shortest);
@@ -442,6 +448,7 @@ fn policy(dice: &mut Dice) -> Policy {
         1 => FirstLook::BySchedule,
         _ => FirstLook::AtOnce,
     };
+    let patience = u32::try_from(dice.between(1, 4)).unwrap();
     let mut policy = Policy::builder()
         .with_spacing(spacing)
         .with_min_delay(min)
@@ -451,7 +458,7 @@ fn policy(dice: &mut Dice) -> Policy {
         .with_final_grace(dice.time(shortest, Duration::from_secs(10)))
         .with_max_failure_time(dice.time(Duration::from_millis(100), Duration::from_secs(200)))
         .with_max_retry_after(dice.time(shortest, Duration::from_secs(60)))
-        .with_lost_after(u32::try_from(dice.between(1, 4)).unwrap(), dice.time(shortest, Duration::from_secs(15)));
+        .with_lost_after(patience, dice.time(shortest, Duration::from_secs(15)));
     let backoff = dice.time(shortest, Duration::from_secs(2));
     policy = policy.with_failure_backoff(backoff, backoff * u32::try_from(dice.between(1, 30)).unwrap());
     policy = if dice.percent(80) { policy.with_max_delay(max) } else { policy.without_max_delay() };
@@ -467,5 +474,5 @@ fn policy(dice: &mut Dice) -> Policy {
             policy = policy.without_total_timeout();
         }
     }
-    policy.build().unwrap()
+    Rules { policy: Arc::new(policy.build().unwrap()), patience }
 }
