@@ -43,6 +43,8 @@ mod dice;
 mod hints;
 #[path = "storm/lanes.rs"]
 mod lanes;
+#[path = "storm/regressions.rs"]
+mod regressions;
 #[path = "storm/server.rs"]
 mod server;
 #[path = "storm/speech.rs"]

@@ -3,8 +3,18 @@
 //! `cargo +nightly fuzz run --features libfuzzer answer` fuzzes one; `cargo test -p jobwatch-fuzz` replays the committed
 //! corpus on stable.
 
+mod hints;
+mod histories;
+mod operations;
+mod policies;
+
 use std::sync::OnceLock;
 use std::time::Duration;
+
+pub use hints::hints;
+pub use histories::history;
+pub use operations::operations;
+pub use policies::policy;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response};

@@ -44,3 +44,23 @@ fn presets() {
 fn dialect_life() {
     replay("dialect_life", jobwatch_fuzz::dialect_life);
 }
+
+#[test]
+fn hints() {
+    replay("hints", jobwatch_fuzz::hints);
+}
+
+#[test]
+fn history() {
+    replay("history", jobwatch_fuzz::history);
+}
+
+#[test]
+fn operations() {
+    replay("operations", jobwatch_fuzz::operations);
+}
+
+#[test]
+fn policy() {
+    replay("policy", jobwatch_fuzz::policy);
+}

@@ -333,6 +333,7 @@ impl Client {
                 assert!(!self.fleet.is_empty(), "progress: it sleeps, and there is nobody to wait for");
                 assert!(until > now || now == Timestamp::MAX, "no hot loop: a sleep that is over before it begins");
                 self.check_deadlines(now);
+                self.check_looks(now);
                 self.note_sleep();
                 Want::Sleep(until)
             }
@@ -341,6 +342,15 @@ impl Client {
                 Want::Idle
             }
         }
+    }
+
+    /// Nobody who has begun a look sits idle, if nothing keeps its next request back.
+    fn check_looks(&self, now: Timestamp) {
+        let is_open = self.rate.is_none() && !self.renewing && self.lanes.values().all(|lane| lane.is_open(now));
+        let idle = self.waits.iter().filter(|wait| wait.is_here()).find(|wait| {
+            wait.attempt.is_some_and(|attempt| attempt.request.is_none() && attempt.expires > now)
+        });
+        assert!(!is_open || idle.is_none(), "progress: a look goes on without a request, {idle:?}");
     }
 
     fn note_sleep(&mut self) {
@@ -504,6 +514,7 @@ impl Client {
         match reply.what {
             What::Refused | What::Fatal => self.refusals += 1,
             What::Broken | What::Redirect => self.failures += 1,
+            What::States(_) | What::Result => self.lanes.entry(origin.to_owned()).or_default().hear_well(),
             _ => {}
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Lane {
     /// Failures in a row, those that overlap counted once.
     rounds: u32,
     failed_at: Timestamp,
+    /// Whatever may count as one of them.
+    troubles: u32,
 }
 
 impl Lane {
@@ -44,6 +46,7 @@ impl Lane {
     /// An answer was heard: one that asks all for patience, by so much, or another.
     pub(crate) fn hear(&mut self, sent_at: Timestamp, now: Timestamp, throttled: bool, silence: Option<Duration>) {
         self.rounds = 0;
+        self.troubles += 1;
         if let Some(silence) = silence {
             self.silent_until = self.silent_until.max(now.saturating_add(silence));
         }
@@ -54,7 +57,18 @@ impl Lane {
         }
     }
 
+    /// The answer told what it was asked for.
+    pub(crate) fn hear_well(&mut self) {
+        self.troubles = 0;
+    }
+
+    /// Nothing keeps a request back.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        now >= self.silent_until && self.troubles < OUTAGE && self.open.values().all(|expires| *expires <= now)
+    }
+
     pub(crate) fn fail(&mut self, sent_at: Timestamp, now: Timestamp) {
+        self.troubles += 1;
         if self.rounds == 0 || sent_at >= self.failed_at {
             self.rounds += 1;
             self.failed_at = now;
