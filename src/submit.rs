@@ -37,6 +37,8 @@ pub struct Submit<B, P> {
     message: Option<String>,
     /// Some attempt may have been accepted without our learning of it.
     maybe_created: bool,
+    /// When the first attempt was sent that may have been accepted: the job is no older.
+    creating_since: Timestamp,
     /// The last answer was a throttle.
     throttled: bool,
     /// After which time it wants to be asked again.
@@ -160,6 +162,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
             created,
             message,
             maybe_created,
+            creating_since: now,
             throttled,
             retry_after,
             renewal,
@@ -222,7 +225,12 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
                 SubmitAction::Failed(self.failure(Some(error)))
             }
             Action::Send(attempt) => match self.backend.borrow().create_request(&self.body, self.key.as_deref()) {
-                Ok(request) => SubmitAction::Send { id: attempt.id, request, timeout: attempt.timeout },
+                Ok(request) => {
+                    if !self.maybe_created {
+                        self.creating_since = now;
+                    }
+                    SubmitAction::Send { id: attempt.id, request, timeout: attempt.timeout }
+                }
                 Err(error) => {
                     self.message = Some(error.to_string());
                     self.observe(now, attempt.id, Observation::Fatal { error });
@@ -253,7 +261,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
                 observation => observation,
             }
         } else if is_success(status.as_u16()) {
-            match self.created_jobs(now, response) {
+            match self.created_jobs(response) {
                 Ok(created) => {
                     self.created = created;
                     Observation::Succeeded
@@ -336,11 +344,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
     }
 
     /// The jobs that the answer names: by an id or an array of them, by an address, or by both.
-    fn created_jobs<T: AsRef<[u8]>>(
-        &self,
-        now: Timestamp,
-        response: &Response<T>,
-    ) -> Result<Vec<JobRef>, (Vec<JobRef>, String)> {
+    fn created_jobs<T: AsRef<[u8]>>(&self, response: &Response<T>) -> Result<Vec<JobRef>, (Vec<JobRef>, String)> {
         let backend = self.backend.borrow();
         let description = backend.dialect().description();
         let body = serde_json::from_slice::<Value>(response.body().as_ref()).ok();
@@ -355,7 +359,8 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         };
         let expected = description.expected_duration.text(body.as_ref(), response.headers());
         let expected = expected.and_then(|text| parse_delay(&text, HintUnit::Seconds));
-        let created = |job: JobRef| expected.into_iter().fold(job.created_at(now), JobRef::expected_to_take);
+        let created =
+            |job: JobRef| expected.into_iter().fold(job.created_at(self.creating_since), JobRef::expected_to_take);
         let address = place(description.poll_url.as_ref()).and_then(|address| as_text(&address));
         let address = address.and_then(|address| backend.create_url().ok()?.join(&address).ok());
         if description.poll.path.is_none() {

@@ -95,7 +95,9 @@ fn noise<'d>(data: &mut Unstructured<'d>) -> Result<(&'static str, Vec<u8>)> {
         1 => data.arbitrary::<u64>()?.to_string().into_bytes(),
         2 => data.arbitrary::<f64>()?.to_string().into_bytes(),
         3 => format!("\"a\";r={};t={}", data.arbitrary::<i8>()?, data.arbitrary::<i64>()?).into_bytes(),
-        _ => format!("{}h{}m{}s", data.arbitrary::<u8>()?, data.arbitrary::<u8>()?, data.arbitrary::<u8>()?).into_bytes(),
+        _ => {
+            format!("{}h{}m{}s", data.arbitrary::<u8>()?, data.arbitrary::<u8>()?, data.arbitrary::<u8>()?).into_bytes()
+        }
     };
     Ok((name, value))
 }

@@ -87,11 +87,11 @@ impl World {
         let dialect = OVEN_DIALECT.get_or_init(|| Dialect::from_toml(OVEN).expect("it is well-formed")).clone();
         let backend = Backend::new(dialect, None).expect("it is a URL");
         let policy = |total: u64| Policy::builder().with_total_timeout(Duration::from_secs(total));
-        let policies = [policy(60), policy(600).with_max_polls(7), policy(20).with_min_delay(Duration::from_millis(100))];
+        let policies =
+            [policy(60), policy(600).with_max_polls(7), policy(20).with_min_delay(Duration::from_millis(100))];
         let policies = policies.map(|policy| Arc::new(policy.build().expect("it is valid")));
         let (limit, seed) = (data.int_in_range(1..=4)?, data.arbitrary()?);
-        let mut fleet =
-            Fleet::new(Arc::new(backend), Arc::clone(&policies[0]), &mut ChaCha8Rng::seed_from_u64(seed));
+        let mut fleet = Fleet::new(Arc::new(backend), Arc::clone(&policies[0]), &mut ChaCha8Rng::seed_from_u64(seed));
         fleet = fleet.with_max_in_flight(limit).with_rate(None);
         if data.arbitrary()? {
             fleet = fleet.with_renewal();
@@ -108,7 +108,8 @@ impl World {
             0 | 1 => {
                 let (class, id) = (*data.choose(&self.classes)?, data.int_in_range(0..=9)?);
                 self.jobs += 1;
-                let job = JobRef::new(if id == 9 { "x,y".to_owned() } else { format!("job-{id}") }).expect("it is an id");
+                let job =
+                    JobRef::new(if id == 9 { "x,y".to_owned() } else { format!("job-{id}") }).expect("it is an id");
                 let handle = self.fleet.insert_in(class, job, self.now);
                 self.greet(handle);
             }
@@ -179,7 +180,11 @@ impl World {
             match action {
                 FleetAction::Send { id, request, timeout } => {
                     let (host, scheme) = (request.uri().host(), request.uri().scheme_str());
-                    assert!(matches!(host, Some("own.test" | "b.test")) && scheme == Some("https"), "{}", request.uri());
+                    assert!(
+                        matches!(host, Some("own.test" | "b.test")) && scheme == Some("https"),
+                        "{}",
+                        request.uri()
+                    );
                     assert!(!self.renewing, "sent while the key is renewed");
                     let host = host.unwrap_or_default().to_owned();
                     let others = self.wire.values().filter(|(other, _)| *other == host).count();

@@ -58,7 +58,8 @@ fn play(policy: Policy, data: &mut Unstructured<'_>) -> Result<()> {
         if let Some(last) = answered.filter(|last| !is_final && last.saturating_add(bounds.min_gap) < Timestamp::MAX) {
             assert!(now.saturating_since(last) >= bounds.min_gap, "a look came too soon");
         }
-        now = now.saturating_add(Duration::from_nanos(u64::from(data.arbitrary::<u32>().unwrap_or(0))).min(attempt.timeout));
+        now = now
+            .saturating_add(Duration::from_nanos(u64::from(data.arbitrary::<u32>().unwrap_or(0))).min(attempt.timeout));
         let observation = observation(data).unwrap_or(Observation::Running { hint: None });
         let _ = poller.handle_observation(now, attempt.id, observation).expect("it is in flight");
         answered = Some(now);
@@ -91,8 +92,9 @@ fn builder(data: &mut Unstructured<'_>) -> Result<PolicyBuilder> {
             0 => builder.with_spacing(spacing(data)?),
             1 => builder.with_factor(data.arbitrary()?),
             2 => builder.with_request_cost(time(data)?),
-            3 => builder
-                .with_jitter(*data.choose(&[Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated])?),
+            3 => {
+                builder.with_jitter(*data.choose(&[Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated])?)
+            }
             4 => builder.with_min_delay(time(data)?),
             5 => builder.with_max_delay(time(data)?),
             6 => builder.without_max_delay(),

@@ -85,13 +85,7 @@ pub(crate) fn backend(speech: &Speech, key: u64) -> Backend {
     backend.with_allowed_origin(ABROAD).unwrap().with_header("x-api-key", &format!("key-{key}")).unwrap()
 }
 
-fn fleet(
-    speech: &Speech,
-    key: u64,
-    policies: &[Rules],
-    renewable: bool,
-    dice: &mut Dice,
-) -> (Fleet, Vec<ClassId>) {
+fn fleet(speech: &Speech, key: u64, policies: &[Rules], renewable: bool, dice: &mut Dice) -> (Fleet, Vec<ClassId>) {
     let (backend, mut rng) = (Arc::new(backend(speech, key)), crate::http_support::rng(dice.roll()));
     let mut fleet = Fleet::new(backend, Arc::clone(&policies[0].policy), &mut rng);
     if renewable {
@@ -347,9 +341,11 @@ impl Client {
     /// Nobody who has begun a look sits idle, if nothing keeps its next request back.
     fn check_looks(&self, now: Timestamp) {
         let is_open = self.rate.is_none() && !self.renewing && self.lanes.values().all(|lane| lane.is_open(now));
-        let idle = self.waits.iter().filter(|wait| wait.is_here()).find(|wait| {
-            wait.attempt.is_some_and(|attempt| attempt.request.is_none() && attempt.expires > now)
-        });
+        let idle = self
+            .waits
+            .iter()
+            .filter(|wait| wait.is_here())
+            .find(|wait| wait.attempt.is_some_and(|attempt| attempt.request.is_none() && attempt.expires > now));
         assert!(!is_open || idle.is_none(), "progress: a look goes on without a request, {idle:?}");
     }
 
@@ -403,7 +399,10 @@ impl Client {
                 self.note_look(which, number, now, in_list);
             }
         }
-        assert!(self.waits.iter().any(|wait| wait.handle == Some(id.job()) && wait.is_here()), "one end: sent for a job that is gone");
+        assert!(
+            self.waits.iter().any(|wait| wait.handle == Some(id.job()) && wait.is_here()),
+            "one end: sent for a job that is gone"
+        );
         let origin = asked.origin.clone();
         self.wire.insert(number, OnWire { id, origin, sent_at: now, expires, alive: true, in_list, for_result });
         (number, asked)
@@ -435,7 +434,8 @@ impl Client {
             (attempt.request, attempt.in_list) = (Some(number), in_list);
             return;
         }
-        let progress = wait.handle.and_then(|handle| self.fleet.progress(handle)).expect("one end: sent for a job that is gone");
+        let progress =
+            wait.handle.and_then(|handle| self.fleet.progress(handle)).expect("one end: sent for a job that is gone");
         let (expires, request) = (progress.next, Some(number));
         if self.calm && self.rate.is_none() {
             wait.check_gap(policy, now);
@@ -522,13 +522,14 @@ impl Client {
     /// What it says to one wait.
     fn note_answer(&mut self, which: usize, now: Timestamp, reply: &Rc<Reply>, for_result: bool) {
         self.forget_request(which);
+        let world = self.world;
         let wait = &mut self.waits[which];
         let longest = self.policies[wait.class].policy.max_retry_after();
         let hint = reply.hint.filter(|time| *time <= CREDIBLE).map(|time| now.saturating_add(time.min(longest)));
         match &reply.what {
             What::States(tells) if !for_result => {
                 let Some((_, tell)) = tells.iter().find(|(id, _)| *id == wait.id) else { return };
-                wait.hear(*tell);
+                wait.hear(*tell, now, world);
                 if let (Tell::Unfinished, Some(hint)) = (tell, hint) {
                     wait.hinted_until = hint;
                 }
@@ -583,7 +584,10 @@ impl Client {
         }
         let latest = self.clock.latest();
         for wait in self.waits.iter_mut().filter(|wait| wait.is_here()) {
-            let progress = wait.handle.and_then(|handle| self.fleet.progress(handle)).expect("one end: a job is gone without a word");
+            let progress = wait
+                .handle
+                .and_then(|handle| self.fleet.progress(handle))
+                .expect("one end: a job is gone without a word");
             if let Some(attempt) = wait.attempt.filter(|_| !progress.in_flight) {
                 let at = match heard {
                     _ if attempt.expires <= latest => attempt.expires,

@@ -8,11 +8,12 @@ pub(crate) struct Clock {
     offset: i128,
     /// The greatest instant that the present fleet was told.
     latest: Timestamp,
+    jumped: bool,
 }
 
 impl Clock {
     pub(crate) fn starting_at(instant: u64) -> Self {
-        Self { offset: i128::from(instant), latest: Timestamp::UNIX_EPOCH }
+        Self { offset: i128::from(instant), latest: Timestamp::UNIX_EPOCH, jumped: false }
     }
 
     pub(crate) fn shows(&self, world: u64) -> Timestamp {
@@ -40,6 +41,12 @@ impl Clock {
 
     pub(crate) fn jump(&mut self, nanos: i128) {
         self.offset += nanos;
+        self.jumped = true;
+    }
+
+    /// It has always gone as the world does.
+    pub(crate) fn is_true(&self) -> bool {
+        !self.jumped && self.latest < Timestamp::MAX
     }
 
     /// When it will show this instant, in nanoseconds of the world.

@@ -150,7 +150,12 @@ impl Create {
             });
             server.jobs[number.expect("creates: it is in the ledger")].id.clone()
         };
-        jobs.into_iter().map(|job| { let id = name(&job); (job, id) }).collect()
+        jobs.into_iter()
+            .map(|job| {
+                let id = name(&job);
+                (job, id)
+            })
+            .collect()
     }
 
     fn check_failed(&self, error: &SubmitError) {

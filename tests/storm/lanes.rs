@@ -26,9 +26,20 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// A request leaves: nothing may be exceeded by it.
-    pub(crate) fn send(&mut self, now: Timestamp, number: u64, expires: Timestamp, limit: usize, rate: Option<RateLimit>) {
+    pub(crate) fn send(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        expires: Timestamp,
+        limit: usize,
+        rate: Option<RateLimit>,
+    ) {
         self.open.retain(|_, expires| *expires > now);
-        assert!(now >= self.silent_until, "throttles: sent at {now}, silence was asked for until {}", self.silent_until);
+        assert!(
+            now >= self.silent_until,
+            "throttles: sent at {now}, silence was asked for until {}",
+            self.silent_until
+        );
         let one = self.probing || self.rounds >= OUTAGE;
         assert!(!one || self.open.is_empty(), "probes: sent beside {} others, {self:?}", self.open.len());
         assert!(self.open.len() < limit, "limits: {} in flight, {limit} allowed", self.open.len() + 1);

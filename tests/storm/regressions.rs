@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobwatch::{Backend, Fleet, FleetAction, Timestamp};
+use jobwatch::{Backend, Fleet, FleetAction, Submit, SubmitAction, Timestamp, Watch, WatchAction};
 
 use crate::http_support::{BASE, KILN, START, at, dialect, every_second, job, millis, response, rng, secs};
 
@@ -72,4 +72,30 @@ fn regression_an_exhausted_quota_is_heard_beside_any_answer() {
         }
         assert!(sent(&mut fleet, at(secs(9))).is_some(), "{story}");
     }
+}
+
+/// The job is as old as the first create that may have made it, not as the answer that tells of it.
+#[test]
+fn regression_a_job_may_have_ended_before_its_create_was_answered() {
+    let text = KILN.replace("[create]\n", "[create]\n    idempotency_header = \"idempotency-key\"\n");
+    let backend =
+        Backend::new(dialect(&text.replace("[poll]", "[job]\n    id = \"/id\"\n    [poll]")), Some(BASE)).unwrap();
+    let policy = every_second().with_attempt_timeout(secs(5)).build().unwrap();
+    let mut submit = Submit::new(&backend, policy.clone(), Vec::new(), START, &mut rng(3));
+    // Refused: nothing was created yet.
+    let SubmitAction::Send { id, .. } = submit.poll(START) else { panic!() };
+    submit.handle_response(at(secs(1)), id, &response(429, &[("retry-after", "9")], ""));
+    let SubmitAction::Sleep { until } = submit.poll(at(secs(1))) else { panic!() };
+    // The answer is lost, and the next one tells of a job that has ended already.
+    let SubmitAction::Send { .. } = submit.poll(until) else { panic!() };
+    let SubmitAction::Sleep { until: again } = submit.poll(until.saturating_add(secs(5))) else { panic!() };
+    let SubmitAction::Send { id, .. } = submit.poll(again) else { panic!() };
+    submit.handle_response(again, id, &response(200, &[], r#"{"id":"quick"}"#));
+    let SubmitAction::Created(jobs) = submit.poll(again) else { panic!() };
+
+    let mut watch = Watch::new(&backend, policy, jobs[0].clone(), again, &mut rng(4));
+    let WatchAction::Send { id, .. } = watch.poll(again) else { panic!() };
+    watch.handle_response(again, id, &response(200, &[], r#"{"state":"cracked"}"#));
+    let WatchAction::Finished(finished) = watch.poll(again) else { panic!() };
+    assert_eq!(finished.detection_delay_max, Some(again.saturating_since(until)));
 }

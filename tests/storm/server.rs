@@ -110,7 +110,8 @@ impl Server {
             _ => format!("job-{number}"),
         };
         let starts = now + dice.between(0, 3 * SECOND);
-        let ends = starts + u64::try_from(dice.time(Duration::from_millis(100), Duration::from_secs(120)).as_nanos()).unwrap();
+        let ends =
+            starts + u64::try_from(dice.time(Duration::from_millis(100), Duration::from_secs(120)).as_nanos()).unwrap();
         let ends_well = self.speech.by_status || dice.percent(70);
         let end = if ends_well { Outcome::Succeeded } else { dice.of(&[Outcome::Failed, Outcome::Cancelled]) };
         let complete = ends + if self.speech.late_results && dice.percent(50) { dice.below(40 * SECOND) } else { 0 };
@@ -169,7 +170,11 @@ impl Server {
         let mut deliveries = vec![(after, Delivery::Reply(Rc::clone(&reply)))];
         while chance(dice, weather.twice) && deliveries.len() < 4 {
             let again = after + dice.between(0, 20 * SECOND);
-            let other = if asked.ask != Ask::Create && dice.percent(50) { Rc::new(self.reply(now + again, asked, fine, dice)) } else { Rc::clone(&reply) };
+            let other = if asked.ask != Ask::Create && dice.percent(50) {
+                Rc::new(self.reply(now + again, asked, fine, dice))
+            } else {
+                Rc::clone(&reply)
+            };
             deliveries.push((again, Delivery::Reply(other)));
         }
         deliveries
@@ -285,7 +290,8 @@ impl Server {
     fn look(&mut self, now: u64, id: &str, told: &Told, fine: bool, dice: &mut Dice) -> Reply {
         let weather = self.weather.clone();
         let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
-        let denial = answer(404, What::States(vec![(id.to_owned(), Tell::Denied { definite: false })]), "", &Told::default());
+        let denial =
+            answer(404, What::States(vec![(id.to_owned(), Tell::Denied { definite: false })]), "", &Told::default());
         let lies = chance(dice, weather.lie);
         let age = if chance(dice, weather.stale) { dice.between(1, 20) } else { 0 };
         let says_age = dice.percent(70);
@@ -294,9 +300,12 @@ impl Server {
         if !job.known || chance(dice, weather.denied) {
             return match dice.below(10) {
                 // Gone for good is not said by accident.
-                0 if !job.known => {
-                    answer(410, What::States(vec![(id.to_owned(), Tell::Denied { definite: true })]), "", &Told::default())
-                }
+                0 if !job.known => answer(
+                    410,
+                    What::States(vec![(id.to_owned(), Tell::Denied { definite: true })]),
+                    "",
+                    &Told::default(),
+                ),
                 1..5 if !speech.by_status => {
                     let what = What::States(vec![(id.to_owned(), Tell::Denied { definite: false })]);
                     answer(200, what, "{\"state\":\"unknown\"}", &Told::default())
@@ -363,8 +372,10 @@ impl Server {
                 _ => {}
             }
         }
-        let items: Vec<_> =
-            entries.iter().map(|(id, (word, _))| format!("{{\"id\":\"{}\",\"state\":\"{word}\"}}", escaped(id))).collect();
+        let items: Vec<_> = entries
+            .iter()
+            .map(|(id, (word, _))| format!("{{\"id\":\"{}\",\"state\":\"{word}\"}}", escaped(id)))
+            .collect();
         let next = (to < ids.len()).then(|| format!(",\"next\":\"{to}\"")).unwrap_or_default();
         let tells = entries.into_iter().map(|(id, (_, tell))| (id, tell)).collect();
         answer(200, What::States(tells), &format!("{{\"jobs\":[{}]{next}}}", items.join(",")), told)
@@ -400,7 +411,9 @@ impl Job {
     fn body(&self, word: &str, tell: Tell, now: u64, results: Results, dice: &mut Dice) -> String {
         let id = escaped(&self.id);
         let more = match (tell, results) {
-            (Tell::End(Outcome::Succeeded), Results::Inline) if now >= self.complete => format!(",\"cake\":\"cake of {id}\""),
+            (Tell::End(Outcome::Succeeded), Results::Inline) if now >= self.complete => {
+                format!(",\"cake\":\"cake of {id}\"")
+            }
             (Tell::End(Outcome::Succeeded), Results::Follow) => {
                 let origin = dice.of(&["", "", "", HOME, ABROAD, FOREIGN[0]]);
                 format!(",\"cake_at\":\"{origin}/v1/jobs/{}/cake\"", encoded(&self.id))

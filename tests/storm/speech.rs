@@ -13,7 +13,8 @@ pub(crate) const HOME: &str = "https://api.example.com";
 /// An origin that may be asked, too.
 pub(crate) const ABROAD: &str = "https://b.example.com";
 /// What nobody may be sent to.
-pub(crate) const FOREIGN: [&str; 3] = ["https://evil.example.net", "http://api.example.com", "https://api.example.com:444"];
+pub(crate) const FOREIGN: [&str; 3] =
+    ["https://evil.example.net", "http://api.example.com", "https://api.example.com:444"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lists {

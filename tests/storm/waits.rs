@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jobwatch::{EndReason, Finished, JobHandle, JobRef, Outcome, Policy, Timestamp};
 
+use super::client::Client;
 use super::server::{Server, Tell};
 
 /// A policy, and what it does not tell of itself.
@@ -68,6 +69,9 @@ pub(crate) struct Wait {
     pub(crate) ends_heard: Vec<Outcome>,
     /// The first of them, if nobody may take it back.
     pub(crate) told: Option<Outcome>,
+    /// When that was, in nanoseconds of the world; `None` where the time of the look was over by then, which is the
+    /// instant at which the wait is said to have ended.
+    told_at: Option<u64>,
     /// Denials in a row, and how many the policy wants.
     pub(crate) denials: u32,
     patience: u32,
@@ -105,6 +109,7 @@ impl Wait {
             requests: 0,
             ends_heard: Vec::new(),
             told: None,
+            told_at: None,
             denials: 0,
             patience: rules.patience,
             gone: false,
@@ -113,7 +118,13 @@ impl Wait {
     }
 
     /// As a snapshot that was taken now remembers it, taken up at another instant, perhaps of another clock.
-    pub(crate) fn resumed(&self, handle: Option<JobHandle>, policy: &Policy, stored: Timestamp, now: Timestamp) -> Self {
+    pub(crate) fn resumed(
+        &self,
+        handle: Option<JobHandle>,
+        policy: &Policy,
+        stored: Timestamp,
+        now: Timestamp,
+    ) -> Self {
         let mut wait = Self { handle, stage: Stage::Here, overdue_since: None, over_at: None, ..self.clone() };
         if let Some(attempt) = wait.attempt.take() {
             wait.free_at = attempt.sent_at.saturating_add(policy.min_delay());
@@ -178,11 +189,13 @@ impl Wait {
     }
 
     /// What an answer says of it.
-    pub(crate) fn hear(&mut self, tell: Tell) {
+    pub(crate) fn hear(&mut self, tell: Tell, now: Timestamp, world: u64) {
+        let in_time = self.attempt.is_some_and(|attempt| now < attempt.expires).then_some(world);
         match tell {
             Tell::Unfinished => self.denials = 0,
             Tell::End(outcome) => {
                 self.ends_heard.push(outcome);
+                self.told_at = if self.told.is_none() { in_time } else { self.told_at };
                 self.told = self.told.or(Some(outcome));
             }
             Tell::Incomplete => {
@@ -222,28 +235,36 @@ impl Wait {
                 assert!(late.is_some_and(|late| now >= late), "deadline: no room so early, {self:?}");
             }
             EndReason::PollsSpent => {
-                assert!(policy.max_polls().is_some_and(|most| self.attempts >= most), "bounds: looks are left, {self:?}");
+                assert!(
+                    policy.max_polls().is_some_and(|most| self.attempts >= most),
+                    "bounds: looks are left, {self:?}"
+                );
             }
             EndReason::Stopped => assert!(self.stopped, "truth: nobody stopped it, {self:?}"),
             _ => {}
         }
     }
 
-    /// Where nothing is late, wrong or set: the end is the job's own.
-    pub(crate) fn check_against(&self, server: &Server, finished: &Finished, calm: bool, world: u64) {
+    /// The end is the job's own, unless the backend lied; and where nothing goes wrong, it is noticed.
+    pub(crate) fn check_against(&self, server: &Server, finished: &Finished, client: &Client, calm: bool) {
+        let world = client.world;
         let Some(job) = server.job(&self.id) else { return };
         let is_end = finished.outcome.is_jobs_end() && finished.outcome != Outcome::Lost;
         if is_end && job.honest {
             assert!(job.end == finished.outcome && job.ends <= world, "truth: {job:?} {finished:?}");
-            if let Some(most) = finished.detection_delay_max.filter(|_| job.timely && calm && !job.is_late()) {
-                let real = core::time::Duration::from_nanos(world - job.ends);
+            let is_known = job.timely && client.clock.is_true() && !job.is_late();
+            if let (Some(most), Some(told_at)) = (finished.detection_delay_max.filter(|_| is_known), self.told_at) {
+                let real = core::time::Duration::from_nanos(told_at.saturating_sub(job.ends));
                 assert!(real <= most, "delay: {real:?} in truth, at most {most:?} is told, {job:?}");
             }
         }
         if calm && finished.reason == EndReason::Deadline {
             let sent = self.attempt.map_or(world, |attempt| attempt.sent_in_world);
             assert!(!is_end || self.told.is_some());
-            assert!(job.ends > sent || self.told.is_some() || job.is_late(), "deadline: it had ended, {job:?} {self:?}");
+            assert!(
+                job.ends > sent || self.told.is_some() || job.is_late(),
+                "deadline: it had ended, {job:?} {self:?}"
+            );
         }
         assert!(!calm || finished.outcome != Outcome::Lost, "truth: {job:?} {finished:?}");
         let is_refused = matches!(finished.outcome, Outcome::Rejected | Outcome::GaveUp);

@@ -122,7 +122,8 @@ impl World {
             }
         }
         for _ in 0..self.dice.between(0, 25) {
-            let at = u64::try_from(self.dice.time(Duration::from_millis(1), Duration::from_secs(200)).as_nanos()).unwrap();
+            let at =
+                u64::try_from(self.dice.time(Duration::from_millis(1), Duration::from_secs(200)).as_nanos()).unwrap();
             self.schedule(at, Event::Outside);
         }
         (0..self.clients.len()).for_each(|client| self.drive(client));
@@ -207,7 +208,8 @@ impl World {
             self.note_endings(which);
             match want {
                 Want::Send(number, asked) => {
-                    self.trace.note(self.now, || format!("client {which}: {number} asks {:?} at {}", asked.ask, asked.url));
+                    self.trace
+                        .note(self.now, || format!("client {which}: {number} asks {:?} at {}", asked.ask, asked.url));
                     let (now, life) = (self.now, self.clients[which].life);
                     for (after, delivery) in self.server.serve(now, &asked, &mut self.dice) {
                         self.schedule(now + after, Event::Deliver { client: which, life, number, delivery });
@@ -252,9 +254,10 @@ impl World {
 
     fn note_endings(&mut self, which: usize) {
         for (wait, finished) in std::mem::take(&mut self.clients[which].endings) {
-            self.trace.note(self.now, || format!("client {which}: {} {} {:?}", wait.id, finished.outcome, finished.reason));
+            self.trace
+                .note(self.now, || format!("client {which}: {} {} {:?}", wait.id, finished.outcome, finished.reason));
             self.tally.ends += 1;
-            wait.check_against(&self.server, &finished, self.calm, self.now);
+            wait.check_against(&self.server, &finished, &self.clients[which], self.calm);
         }
     }
 
@@ -304,8 +307,12 @@ impl World {
                 let burst = u32::try_from(self.dice.between(1, 9)).unwrap();
                 client.set_rate(self.dice.percent(80).then(|| RateLimit::per_second(hertz).unwrap().with_burst(burst)));
             }
-            11 => client.clock.jump(self.dice.time(Duration::from_millis(1), Duration::from_secs(100_000)).as_nanos().cast_signed()),
-            12 => client.clock.jump(-self.dice.time(Duration::from_millis(1), Duration::from_secs(1_000)).as_nanos().cast_signed()),
+            11 => client
+                .clock
+                .jump(self.dice.time(Duration::from_millis(1), Duration::from_secs(100_000)).as_nanos().cast_signed()),
+            12 => client
+                .clock
+                .jump(-self.dice.time(Duration::from_millis(1), Duration::from_secs(1_000)).as_nanos().cast_signed()),
             13 => self.suspended[which] = now + u64::try_from(self.dice.millis(1, 100_000).as_nanos()).unwrap(),
             14 | 15 => {
                 if self.dice.percent(30) {
@@ -326,7 +333,17 @@ impl World {
             19 => client.forget_requests(),
             _ => self.hand_over(which),
         }
-        (0..self.clients.len()).for_each(|client| self.drive(client));
+        (0..self.clients.len()).for_each(|client| self.rouse(client));
+    }
+
+    /// Lets a client hear of what has happened, as soon as it is awake.
+    fn rouse(&mut self, client: usize) {
+        if self.suspended[client] <= self.now {
+            return self.drive(client);
+        }
+        let token = self.events + 1;
+        self.alarms[client] = token;
+        self.schedule(self.suspended[client], Event::Alarm { client, token });
     }
 
     /// Somebody takes up what a client has taken out or stored.
@@ -385,7 +402,7 @@ impl World {
                         self.clients[which].world = self.now;
                         self.clients[which].insert(&job, &id, self.dice.index(3));
                     }
-                    return self.drive(which);
+                    return self.rouse(which);
                 }
                 Next::Nothing => return,
             }
@@ -434,7 +451,8 @@ fn policy(dice: &mut Dice) -> Rules {
     let max = min.saturating_mul(u32::try_from(dice.between(1, 30)).unwrap());
     let steps = |dice: &mut Dice| {
         let gap = |dice: &mut Dice| dice.time(shortest, Duration::from_secs(30));
-        let steps = [(gap(dice), Duration::ZERO), (gap(dice), Duration::from_secs(3)), (gap(dice), Duration::from_secs(20))];
+        let steps =
+            [(gap(dice), Duration::ZERO), (gap(dice), Duration::from_secs(3)), (gap(dice), Duration::from_secs(20))];
         Spacing::Steps(Steps::new(&steps[..dice.index(3) + 1]).unwrap())
     };
     let spacing = match dice.below(6) {
