@@ -43,6 +43,10 @@ mod dice;
 mod hints;
 #[path = "storm/lanes.rs"]
 mod lanes;
+#[path = "storm/ledger.rs"]
+mod ledger;
+#[path = "storm/policies.rs"]
+mod policies;
 #[path = "storm/regressions.rs"]
 mod regressions;
 #[path = "storm/server.rs"]
@@ -113,14 +117,18 @@ fn every_storm_passes() {
                     }
                     match storm(seed, Trace::default()) {
                         Ok(tally) => sum.lock().unwrap().add(tally),
-                        Err(problem) => failed.lock().unwrap().push((seed, problem)),
+                        Err(problem) => {
+                            println!("seed {seed}: {problem}");
+                            failed.lock().unwrap().push((seed, problem));
+                        }
                     }
                 }
             });
         }
     });
     let (failed, sum, took) = (failed.into_inner().unwrap(), sum.into_inner().unwrap(), began.elapsed());
-    println!("{count} storms in {took:?}, {:.0} a second: {sum:?}", count as f64 / took.as_secs_f64());
+    let a_second = u128::from(count) * 1_000 / took.as_millis().max(1);
+    println!("{count} storms in {took:?}, {a_second} a second: {sum:?}");
     if let Some((seed, _)) = failed.iter().min() {
         let _ = replay(*seed);
     }

@@ -58,10 +58,8 @@ fn lesson(data: &mut Unstructured<'_>) -> Result<Lesson> {
         })
     };
     let unfinished_at = time(data)?;
-    let mut lesson = match data.arbitrary::<bool>()? {
-        true => Lesson::ended(unfinished_at, time(data)?),
-        false => Lesson::outlasted(unfinished_at),
-    };
+    let mut lesson =
+        if data.arbitrary()? { Lesson::ended(unfinished_at, time(data)?) } else { Lesson::outlasted(unfinished_at) };
     match u8::arbitrary(data)? % 4 {
         0 => lesson.weight = data.arbitrary()?,
         1 => lesson = lesson.among(data.arbitrary()?),

@@ -8,7 +8,8 @@ use jobwatch::{AttemptId, Backend, JobRef, Policy, Submit, SubmitAction, SubmitE
 use super::client::{Client, backend};
 use super::clock::Clock;
 use super::dice::Dice;
-use super::server::{Delivery, Server};
+use super::ledger::Delivery;
+use super::server::Server;
 use super::speech::{Asked, HOME, Speech};
 
 pub(crate) struct Create {

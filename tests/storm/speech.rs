@@ -35,6 +35,7 @@ pub(crate) enum Results {
 
 /// One way to speak.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub(crate) struct Speech {
     pub(crate) dialect: Dialect,
     pub(crate) lists: Lists,
@@ -102,10 +103,11 @@ fn described(lists: Lists, results: Results, [keyed, tells_address, late]: [bool
     };
     if lists != Lists::None {
         let detail = lists == Lists::Detail;
-        text += &format!(
+        let list = format!(
             "[bulk]\npath = \"/jobs?ids={{ids}}\"\nmax = {MOST_IN_LIST}\nitems = \"/jobs\"\nid = \"/id\"\nnext = \"/next\"\n\
              next_parameter = \"page\"\ndetail = {detail}\n[bulk.state]\npointer = \"/state\"\n{WORDS}"
         );
+        text += &list;
     }
     let dialect = Dialect::from_toml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     Speech { dialect, lists, results, keyed, tells_address, late_results, by_status: false }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jobwatch::{EndReason, Finished, JobHandle, JobRef, Outcome, Policy, Timestamp};
 
 use super::client::Client;
-use super::server::{Server, Tell};
+use super::ledger::Tell;
+use super::server::Server;
 
 /// A policy, and what it does not tell of itself.
 #[derive(Clone, Debug)]
