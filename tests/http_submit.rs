@@ -100,7 +100,8 @@ fn the_request() {
     let mut submission = Submit::new(&backend, Policy::default(), Vec::new(), START, &mut rng(1));
     assert_eq!(submission.idempotency_key(), None);
     let created = world.submit(&mut submission).unwrap();
-    assert_eq!(created, [JobRef::new("7e7bfe92").unwrap().created_at(at(millis(250)))]);
+    // The backend may have made it as soon as it was asked.
+    assert_eq!(created, [JobRef::new("7e7bfe92").unwrap().created_at(START)]);
 
     let mut world = World::new(|request: &http::Request<Vec<u8>>, _| {
         assert_eq!(request.body(), b"{}");
