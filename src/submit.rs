@@ -142,6 +142,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         let mut submit = Self::under(backend, policy, intent.body().to_vec(), key, now, rng);
         submit.repeats = intent.may_have_been_sent().then(|| intent.at());
         submit.maybe_created = intent.may_have_been_sent();
+        submit.creating_since = submit.repeats.unwrap_or(now);
         submit
     }
 

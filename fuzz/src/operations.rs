@@ -96,7 +96,7 @@ impl World {
         if data.arbitrary()? {
             fleet = fleet.with_renewal();
         }
-        let classes = policies.into_iter().map(|policy| fleet.add_class(policy)).collect();
+        let classes = policies.into_iter().map(|policy| fleet.add_class("jobs", policy)).collect();
         let now = Timestamp::from_nanos(*data.choose(&[1_700_000_000_000_000_000, 0, u64::MAX - 30_000_000_000, 1])?);
         let (wire, gone) = (HashMap::new(), HashSet::new());
         let (asked, here, stored) = (Vec::new(), Vec::new(), Vec::new());

@@ -88,7 +88,8 @@ fn fleet(speech: &Speech, key: u64, policies: &[Rules], renewable: bool, dice: &
     if renewable {
         fleet = fleet.with_renewal();
     }
-    let classes = policies.iter().map(|policy| fleet.add_class(Arc::clone(&policy.policy))).collect();
+    let classes = policies.iter().enumerate();
+    let classes = classes.map(|(n, rules)| fleet.add_class(&format!("class {n}"), Arc::clone(&rules.policy))).collect();
     (fleet, classes)
 }
 

@@ -34,10 +34,11 @@ pub(crate) fn policy(dice: &mut Dice) -> Rules {
             [(gap(dice), Duration::ZERO), (gap(dice), Duration::from_secs(3)), (gap(dice), Duration::from_secs(20))];
         Spacing::Steps(Steps::new(&steps[..=dice.index(3)]).unwrap())
     };
-    let spacing = match dice.below(6) {
-        0 => Spacing::Constant,
-        1 => steps(dice),
-        2 => Spacing::Learned,
+    let spacing = match dice.below(48) {
+        0..8 => Spacing::Constant,
+        8..16 => steps(dice),
+        // Plans take their time.
+        16 => Spacing::Learned,
         _ => Spacing::Exponential { factor: dice.of(&[1.0, 1.1, 1.5, 2.0, 10.0]) },
     };
     let first = match dice.below(4) {
