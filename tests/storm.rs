@@ -70,7 +70,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::{Tally, Trace, World};
 
 /// Storms in an ordinary run.
-const SEEDS: u64 = 6_000;
+const SEEDS: u64 = 20_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -280,7 +280,7 @@ impl Server {
     }
 
     /// The states of several jobs.
-    fn list(&mut self, now: u64, ids: &[String], page: usize, told: &Told, fine: bool, dice: &mut Dice) -> Reply {
+    fn list(&mut self, now: u64, ids: &[String], page: usize, hint: &Told, fine: bool, dice: &mut Dice) -> Reply {
         let weather = self.weather.clone();
         let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
         assert!(ids.len() <= MOST_IN_LIST, "lists: {} ids in one", ids.len());
@@ -300,15 +300,16 @@ impl Server {
             };
             entries.push((id.clone(), entry));
         }
+        let mut contradicted = None;
         if disorder {
             match dice.below(4) {
                 0 => entries.reverse(),
                 1 if !entries.is_empty() => drop(entries.remove(dice.index(entries.len()))),
                 2 => entries.push(("stranger".into(), ("baked", Tell::End(Outcome::Succeeded)))),
                 _ if !entries.is_empty() => {
-                    // Told twice: the first word counts.
-                    let again = (entries[0].0.clone(), ("baking", Tell::Unfinished));
-                    entries.push(again);
+                    // A list that says two things of one job says nothing of it.
+                    contradicted = Some(entries[0].0.clone());
+                    entries.push((entries[0].0.clone(), ("baking", Tell::Unfinished)));
                 }
                 _ => {}
             }
@@ -318,7 +319,8 @@ impl Server {
             .map(|(id, (word, _))| format!("{{\"id\":\"{}\",\"state\":\"{word}\"}}", escaped(id)))
             .collect();
         let next = if to < ids.len() { format!(",\"next\":\"{to}\"") } else { String::new() };
-        let tells = entries.into_iter().map(|(id, (_, tell))| (id, tell)).collect();
-        answer(200, What::States(tells), &format!("{{\"jobs\":[{}]{next}}}", items.join(",")), told)
+        let told = entries.into_iter().filter(|(id, _)| contradicted.as_ref() != Some(id));
+        let tells = told.map(|(id, (_, tell))| (id, tell)).collect();
+        answer(200, What::States(tells), &format!("{{\"jobs\":[{}]{next}}}", items.join(",")), hint)
     }
 }
