@@ -352,6 +352,13 @@ impl Fleet {
         true
     }
 
+    /// The same for the jobs of this id, as a webhook names them; tells how many there are. It goes over all that are waited
+    /// for: who keeps handles wakes by them.
+    pub fn wake_id(&mut self, id: &str, now: Timestamp) -> usize {
+        let named: Vec<JobHandle> = self.jobs().filter(|(_, job)| job.id() == id).map(|(handle, _)| handle).collect();
+        named.iter().filter(|handle| self.wake(**handle, now)).count()
+    }
+
     /// Ends the wait for a job, which is told as an event. The job itself goes on. Tells whether the job was there.
     pub fn stop(&mut self, handle: JobHandle, now: Timestamp) -> bool {
         let now = self.advance(now);

@@ -55,8 +55,8 @@ pub struct WaitAll {
     held: Option<(RequestId, Request<Vec<u8>>, Duration)>,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
-    /// Jobs that a tracker sends; `None` without one, or once the last is gone.
-    orders: Option<mpsc::UnboundedReceiver<JobRef>>,
+    /// What a tracker sends; `None` without one, or once the last is gone.
+    orders: Option<mpsc::UnboundedReceiver<Order>>,
     stops: mpsc::Receiver<()>,
     stopper: Stopper,
 }
@@ -74,7 +74,12 @@ pub enum Step {
 /// Adds jobs to a running [`WaitAll`] from anywhere; see [`Client::track`](crate::Client::track). Cloning it is cheap.
 #[derive(Clone)]
 pub struct Tracker {
-    orders: mpsc::UnboundedSender<JobRef>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+enum Order {
+    Add(JobRef),
+    Wake(String),
 }
 
 impl Tracker {
@@ -85,7 +90,17 @@ impl Tracker {
     /// # Errors
     /// The wait is gone, and nobody would hear of the job: it is given back.
     pub fn add(&self, job: JobRef) -> Result<(), JobRef> {
-        self.orders.send(job).map_err(|refused| refused.0)
+        self.orders.send(Order::Add(job)).map_err(|refused| match refused.0 {
+            Order::Add(job) => job,
+            Order::Wake(_) => unreachable!("what was sent comes back"),
+        })
+    }
+
+    /// Something outside, such as a webhook, says "look now" at the job of this id: its next look comes as soon as
+    /// `min_delay`, limits and a throttle allow. A hint and no more: what ended the job is what the backend answers. Needs
+    /// no runtime and never blocks; an id that is not waited for, and a wait that is gone, are none the worse for it.
+    pub fn wake(&self, id: impl Into<String>) {
+        let _ = self.orders.send(Order::Wake(id.into()));
     }
 }
 
@@ -189,6 +204,13 @@ impl WaitAll {
     pub fn add_snapshot(&mut self, snapshot: JobSnapshot) -> Result<JobHandle, SnapshotError> {
         let now = self.now();
         self.fleet.resume(snapshot, now)
+    }
+
+    /// Something outside says "look now" at this job: its next look comes as soon as `min_delay`, limits and a throttle
+    /// allow. Tells whether its wait has not ended. A [`Tracker`] wakes from anywhere, and by id.
+    pub fn wake(&mut self, job: JobHandle) -> bool {
+        let now = self.now();
+        self.fleet.wake(job, now)
     }
 
     /// Takes a job out without a word, as a value that can be stored: somebody else goes on waiting. `None` once its wait
@@ -351,7 +373,8 @@ impl WaitAll {
             && let Poll::Ready(order) = orders.poll_recv(cx)
         {
             match order {
-                Some(job) => drop(self.add(job)),
+                Some(Order::Add(job)) => drop(self.add(job)),
+                Some(Order::Wake(id)) => drop(self.fleet.wake_id(&id, self.shared.clock.now())),
                 None => self.orders = None,
             }
         }

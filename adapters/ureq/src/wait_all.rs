@@ -63,6 +63,13 @@ impl Tracker {
             _ => unreachable!("what was sent comes back"),
         })
     }
+
+    /// Something outside, such as a webhook, says "look now" at the job of this id: its next look comes as soon as
+    /// `min_delay`, limits and a throttle allow. A hint and no more: what ended the job is what the backend answers. Never
+    /// blocks; an id that is not waited for, and a wait that is gone, are none the worse for it.
+    pub fn wake(&self, id: impl Into<String>) {
+        let _ = self.inbox.0.send(Message::Wake(id.into()));
+    }
 }
 
 impl fmt::Debug for Tracker {
@@ -124,6 +131,13 @@ impl WaitAll {
     pub fn add_snapshot(&mut self, snapshot: JobSnapshot) -> Result<JobHandle, SnapshotError> {
         let now = self.now();
         self.fleet.resume(snapshot, now)
+    }
+
+    /// Something outside says "look now" at this job: its next look comes as soon as `min_delay`, limits and a throttle
+    /// allow. Tells whether its wait has not ended. A [`Tracker`] wakes from anywhere, and by id.
+    pub fn wake(&mut self, job: JobHandle) -> bool {
+        let now = self.now();
+        self.fleet.wake(job, now)
     }
 
     pub(crate) fn resume(
@@ -225,6 +239,9 @@ impl WaitAll {
             }
             Message::Add(job) => {
                 self.fleet.insert(job, now);
+            }
+            Message::Wake(id) => {
+                self.fleet.wake_id(&id, now);
             }
             Message::Closed => self.is_open = false,
             Message::Renewed(renewed) => self.fleet.renewed(now, renewed),

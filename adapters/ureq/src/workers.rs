@@ -16,6 +16,7 @@ use crate::exchange::exchange;
 pub(crate) enum Message {
     Answer(RequestId, Box<Result<Response<Vec<u8>>, TransportError>>),
     Add(JobRef),
+    Wake(String),
     /// The last tracker is gone.
     Closed,
     Renewed(Result<Arc<Backend>, String>),

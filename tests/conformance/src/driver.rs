@@ -123,6 +123,13 @@ pub trait Client: Debug {
     /// the wait when it is told not to go on.
     fn track(&self, begin: &mut dyn FnMut(Add), go_on: &mut dyn FnMut(&Finished) -> bool) -> Vec<Finished>;
 
+    /// Waits for jobs that are added to a tracker, to the last; on another thread the tracker wakes the one whose id `wake`
+    /// returns there.
+    fn track_waking(&self, jobs: Vec<JobRef>, wake: &(dyn Fn() -> String + Sync)) -> Vec<Finished>;
+
+    /// Waits for a job to the end, and wakes it by its handle at the first news of it.
+    fn wait_waking(&self, job: JobRef) -> Finished;
+
     /// Waits for many jobs, to the last, and tells all news of them.
     fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent>;
 

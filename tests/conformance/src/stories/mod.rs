@@ -141,6 +141,7 @@ stories! { $
     bulk:
         lists_in_any_order, lists_that_do_not_exist, lists_that_are_refused, statuses_by_lists;
     tracking:
+        a_tracker_wakes_a_job_by_its_id, a_foreign_id_wakes_nobody, a_handle_wakes_its_job,
         jobs_added_while_it_runs, nobody_adds_a_job, jobs_added_too_late_come_back, tracked_jobs_are_jobs_like_others,
         ends_are_told_while_jobs_are_fed, ends_are_told_of_jobs_without_end, fed_twice_is_told_once,
         stop_while_jobs_are_fed;

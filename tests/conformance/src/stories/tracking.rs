@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use jobwatch::{JobRef, Outcome};
+use jobwatch::{JobRef, Outcome, Policy, Spacing, Steps};
 
 use crate::kiln::{fired, firing, firings, heating, outcomes};
-use crate::{Add, Driver, Server, Setup, Stop};
+use crate::{Add, Driver, Server, Setup, Stop, kiln};
 
 /// Jobs are added from another thread while others are waited for; the wait ends when nobody can add any more.
 pub fn jobs_added_while_it_runs(driver: &dyn Driver) {
@@ -162,4 +163,45 @@ pub fn tracked_jobs_are_jobs_like_others(driver: &dyn Driver) {
     assert_eq!(outcomes(&done), [("a", Outcome::Succeeded), ("b", Outcome::Failed)]);
     let metrics = client.metrics();
     assert_eq!((metrics.requests, metrics.outcomes.total()), (4, 2));
+}
+
+/// Looks come at once and then hardly ever: what goes on in time was woken.
+fn unhurried() -> Policy {
+    let (seldom, patience) = (Duration::from_secs(3_000), Duration::from_secs(6_000));
+    let policy =
+        kiln::hurried().with_spacing(Spacing::Steps(Steps::new(&[(seldom, Duration::ZERO)]).expect("one step")));
+    policy.with_max_delay(seldom).with_total_timeout(patience).build().expect("the policy is sound")
+}
+
+/// A webhook told to a tracker makes the next look come now, at the job that it names and at no other.
+pub fn a_tracker_wakes_a_job_by_its_id(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings/a", [heating(), fired()]);
+    server.on("/firings/b", [fired()]);
+    let client = driver.client(Setup::of(&server).policy(unhurried()));
+    let done = client.track_waking(vec![firing("b"), firing("a")], &|| {
+        server.wait_until(|log| log.answered == 2);
+        "a".to_owned()
+    });
+    assert_eq!(outcomes(&done), [("a", Outcome::Succeeded), ("b", Outcome::Succeeded)]);
+    assert_eq!(server.requests().len(), 3);
+}
+
+/// An id that nobody waits for wakes nobody.
+pub fn a_foreign_id_wakes_nobody(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings/a", [fired()]);
+    let client = driver.client(Setup::of(&server).policy(unhurried()));
+    let done = client.track_waking(vec![firing("a")], &|| "nobody".to_owned());
+    assert_eq!(outcomes(&done), [("a", Outcome::Succeeded)]);
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// A job is woken by its handle as long as its wait has not ended.
+pub fn a_handle_wakes_its_job(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings/a", [heating(), fired()]);
+    let client = driver.client(Setup::of(&server).policy(unhurried()));
+    assert_eq!(client.wait_waking(firing("a")).outcome, Outcome::Succeeded);
+    assert_eq!(server.requests().len(), 2);
 }

@@ -140,6 +140,33 @@ impl Client for ReqwestClient {
         self.tell_while(all, go_on)
     }
 
+    fn track_waking(&self, jobs: Vec<JobRef>, wake: &(dyn Fn() -> String + Sync)) -> Vec<Finished> {
+        let (tracker, all) = self.client.track();
+        for job in jobs {
+            tracker.add(job).expect("the wait is there");
+        }
+        thread::scope(|scope| {
+            scope.spawn(move || tracker.wake(wake()));
+            self.tell_while(all, &mut |_| true)
+        })
+    }
+
+    fn wait_waking(&self, job: JobRef) -> Finished {
+        self.runtime.block_on(async {
+            let mut all = self.client.wait_all([]);
+            let (handle, mut woken) = (all.add(job), false);
+            loop {
+                match all.next_event().await.expect("there is an end") {
+                    FleetEvent::Finished { finished, .. } => {
+                        assert!(woken && !all.wake(handle), "its wait has ended");
+                        return *finished;
+                    }
+                    _ => woken |= all.wake(handle),
+                }
+            }
+        })
+    }
+
     fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent> {
         self.runtime.block_on(async {
             let mut all = self.client.wait_all(jobs);

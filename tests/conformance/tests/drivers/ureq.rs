@@ -113,6 +113,31 @@ impl Client for UreqClient {
         tell_while(all, go_on)
     }
 
+    fn track_waking(&self, jobs: Vec<JobRef>, wake: &(dyn Fn() -> String + Sync)) -> Vec<Finished> {
+        let (tracker, all) = self.0.track();
+        for job in jobs {
+            tracker.add(job).expect("the wait is there");
+        }
+        thread::scope(|scope| {
+            scope.spawn(move || tracker.wake(wake()));
+            all.collect()
+        })
+    }
+
+    fn wait_waking(&self, job: JobRef) -> Finished {
+        let mut all = self.0.wait_all([]);
+        let (handle, mut woken) = (all.add(job), false);
+        loop {
+            match all.next_event().expect("there is an end") {
+                FleetEvent::Finished { finished, .. } => {
+                    assert!(woken && !all.wake(handle), "its wait has ended");
+                    return *finished;
+                }
+                _ => woken |= all.wake(handle),
+            }
+        }
+    }
+
     fn events(&self, jobs: Vec<JobRef>) -> Vec<FleetEvent> {
         let mut all = self.0.wait_all(jobs);
         iter::from_fn(|| all.next_event()).collect()
