@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use http::Response;
 use jobwatch::{
-    Backend, Finished, Fleet, FleetAction, FleetEvent, Jitter, JobHandle, LookError, Policy, RequestId, Spacing,
-    Timestamp, TransportError, Watch, WatchAction, WatchRequestId,
+    Backend, Finished, Fleet, FleetAction, FleetEvent, Jitter, JobHandle, JobSnapshot, LookError, Policy, RequestId,
+    Spacing, Timestamp, TransportError, Watch, WatchAction, WatchRequestId,
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -130,7 +130,8 @@ struct Twins {
     clock: Timestamp,
     fleet: Fleet,
     watches: Vec<(Twin, Option<WatchRequestId>)>,
-    handles: Vec<JobHandle>,
+    /// `None` for those who had ended before another fleet took over.
+    handles: Vec<Option<JobHandle>>,
     wire: Vec<(Timestamp, usize, RequestId)>,
     by_fleet: Vec<Trace>,
     by_watch: Vec<Trace>,
@@ -152,15 +153,41 @@ impl Twins {
 
     fn insert(&mut self, policy: &Arc<Policy>, rng: &mut ChaCha8Rng) {
         let id = format!("job-{}", self.handles.len());
-        self.handles.push(self.fleet.insert(job(&id), self.clock));
+        self.handles.push(Some(self.fleet.insert(job(&id), self.clock)));
         let backend = Arc::clone(self.fleet.backend());
         self.watches.push((Watch::new(backend, Arc::clone(policy), job(&id), self.clock, rng), None));
         self.by_fleet.push(Trace::default());
         self.by_watch.push(Trace::default());
     }
 
+    /// Everybody is written down, read again and taken up by others, who get their entropy from this seed.
+    fn cut(&mut self, policy: &Arc<Policy>, seed: u64) {
+        let fleet = Fleet::new(Arc::clone(self.fleet.backend()), Arc::clone(policy), &mut rng(seed));
+        let mut fleet = fleet.with_max_in_flight(10_000).with_rate(None);
+        fleet.note_backend_proven();
+        for (handle, (watch, asked)) in self.handles.iter_mut().zip(&mut self.watches) {
+            let by_fleet = handle.and_then(|handle| self.fleet.snapshot(handle));
+            let (Some(by_fleet), Some(by_watch)) = (&by_fleet, watch.snapshot()) else {
+                assert!(by_fleet.is_none() && watch.snapshot().is_none(), "one has ended alone");
+                *handle = None;
+                continue;
+            };
+            // A fleet tells a sleeping job nothing of the time: what they remember differs, what they will do does not.
+            let again = |snapshot: &JobSnapshot| {
+                let stored = serde_json::to_string(snapshot).unwrap();
+                serde_json::from_str::<JobSnapshot>(&stored).unwrap()
+            };
+            *handle = Some(fleet.resume(again(by_fleet), self.clock).unwrap());
+            let backend = Arc::clone(fleet.backend());
+            *watch = Watch::resume(backend, Arc::clone(policy), again(&by_watch), self.clock).unwrap();
+            *asked = None;
+        }
+        self.wire.clear();
+        self.fleet = fleet;
+    }
+
     fn number(&self, handle: JobHandle) -> usize {
-        self.handles.iter().position(|known| *known == handle).unwrap()
+        self.handles.iter().position(|known| *known == Some(handle)).unwrap()
     }
 
     /// Both do what is to be done now; returns when there is more.
@@ -273,6 +300,8 @@ enum Outside {
     Insert,
     Wake(usize),
     Stop(usize),
+    /// Both die, and others go on from what was written down at this instant.
+    Cut,
 }
 
 fn outside() -> impl Strategy<Value = Outside> {
@@ -280,6 +309,7 @@ fn outside() -> impl Strategy<Value = Outside> {
         3 => Just(Outside::Insert),
         2 => any::<usize>().prop_map(Outside::Wake),
         1 => any::<usize>().prop_map(Outside::Stop),
+        3 => Just(Outside::Cut),
     ]
 }
 
@@ -309,7 +339,7 @@ proptest! {
         twins.insert(&policy, &mut seeds);
         let mut visits = visits.into_iter();
         let mut next_visit = visits.next().map(|(gap, outside)| (twins.clock.saturating_add(millis(gap)), outside));
-        let mut turns = 0;
+        let (mut turns, mut cuts) = (0, 0);
         loop {
             let until = twins.poll(&mut script);
             turns += 1;
@@ -327,13 +357,19 @@ proptest! {
                         let number = pick(which);
                         // A watch hears of a wake before it is polled, a fleet takes an expired attempt back first.
                         twins.poll(&mut script);
-                        twins.fleet.wake(twins.handles[number], twins.clock);
+                        twins.handles[number].map(|handle| twins.fleet.wake(handle, twins.clock));
                         twins.watches[number].0.wake(twins.clock);
+                    }
+                    Outside::Cut => {
+                        twins.poll(&mut script);
+                        cuts += 1;
+                        twins.cut(&policy, seed.wrapping_add(cuts));
+                        seeds = ChaCha8Rng::from_rng(&mut rng(seed.wrapping_add(cuts)));
                     }
                     Outside::Stop(which) => {
                         let number = pick(which);
                         twins.poll(&mut script);
-                        twins.fleet.stop(twins.handles[number], twins.clock);
+                        twins.handles[number].map(|handle| twins.fleet.stop(handle, twins.clock));
                         twins.watches[number].0.stop(twins.clock);
                     }
                 }

@@ -284,6 +284,7 @@ impl Server {
         let weather = self.weather.clone();
         let chance = |dice: &mut Dice, percent: u64| !fine && dice.percent(percent);
         assert!(ids.len() <= MOST_IN_LIST, "lists: {} ids in one", ids.len());
+        assert!(ids.iter().all(|id| !id.contains(',')), "lists: an id looks like two, {ids:?}");
         if chance(dice, weather.too_many) {
             return answer(dice.of(&[413, 414, 400]), What::Broken, "", &Told::default());
         }
