@@ -29,6 +29,7 @@ pub(crate) struct OnWire {
     alive: bool,
     in_list: bool,
     for_result: bool,
+    key: u64,
 }
 
 #[allow(clippy::struct_excessive_bools)] // independent facts
@@ -44,6 +45,10 @@ pub(crate) struct Client {
     /// The number of its API key.
     pub(crate) key: u64,
     pub(crate) renewals: u32,
+    /// The key in use was accepted, or is the first.
+    accepted: bool,
+    /// The credentials were refused for good.
+    refused: bool,
     classes: Vec<ClassId>,
     /// Grows with each life: what was sent in an earlier one is not heard.
     pub(crate) life: u32,
@@ -113,6 +118,8 @@ impl Client {
             renewing: false,
             key: 0,
             renewals: 0,
+            accepted: true,
+            refused: false,
             classes,
             life: 0,
             waits: Vec::new(),
@@ -141,7 +148,7 @@ impl Client {
         self.life += 1;
         self.wire.clear();
         self.lanes.clear();
-        self.renewing = false;
+        (self.renewing, self.accepted, self.refused) = (false, true, false);
         (self.sent_in_this_life, self.ended, self.idle) = (0, 0, 0);
         self.clock.forget();
     }
@@ -167,6 +174,7 @@ impl Client {
             }
             FleetAction::Renew => {
                 assert!(self.renewable && !self.renewing, "credentials: one renewal at a time");
+                assert!(self.accepted, "credentials: new ones were refused, and are renewed again");
                 (self.renewing, self.renewals, self.effects) = (true, self.renewals + 1, self.effects + 1);
                 Want::Renew
             }
@@ -236,6 +244,7 @@ impl Client {
         assert!([HOME, ABROAD].contains(&asked.origin.as_str()), "credentials: sent to {}", asked.url);
         assert_eq!(asked.api_key, Some(format!("key-{}", self.key)), "credentials: not the present ones");
         assert!(!self.renewing, "credentials: sent while they are renewed");
+        assert!(!self.refused, "credentials: sent though they were refused for good");
         let expires = now.saturating_add(timeout);
         let (in_list, for_result) = (matches!(asked.ask, Ask::List { .. }), matches!(asked.ask, Ask::Result(_)));
         let lane = self.lanes.entry(asked.origin.clone()).or_default();
@@ -251,7 +260,10 @@ impl Client {
             "one end: sent for a job that is gone"
         );
         let origin = asked.origin.clone();
-        self.wire.insert(number, OnWire { id, origin, sent_at: now, expires, alive: true, in_list, for_result });
+        self.wire.insert(
+            number,
+            OnWire { id, origin, sent_at: now, expires, alive: true, in_list, for_result, key: self.key },
+        );
         (number, asked)
     }
 

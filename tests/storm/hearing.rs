@@ -19,7 +19,7 @@ impl Client {
         let (shown, now) = self.hear();
         let Some(request) = self.wire.get(&number) else { return };
         let (id, alive, sent_at, origin) = (request.id, request.alive, request.sent_at, request.origin.clone());
-        let (in_list, for_result) = (request.in_list, request.for_result);
+        let (in_list, for_result, is_current) = (request.in_list, request.for_result, request.key == self.key);
         let before = (!alive).then(|| self.fingerprint());
         match delivery {
             Delivery::Reply(reply) => self.fleet.handle_response(shown, id, &reply.response),
@@ -39,6 +39,7 @@ impl Client {
             .collect();
         match delivery {
             Delivery::Reply(reply) => {
+                self.accepted |= is_current && reply.what != What::Refused;
                 self.note_reply(now, sent_at, &origin, reply);
                 for which in &asked {
                     self.note_answer(*which, now, reply, for_result);
@@ -194,6 +195,7 @@ impl Client {
         };
         assert!(cause > 0, "truth: nobody gave a reason, {finished:?}");
         wait.stage = Stage::Finished;
+        self.refused |= finished.outcome == Outcome::Rejected && finished.last_error == Some(LookError::Status(401));
         self.ended += 1;
         self.endings.push((self.waits[which].clone(), finished.clone()));
     }

@@ -148,11 +148,12 @@ impl Client {
         }
         let (shown, _) = self.hear();
         if let Some(key) = key {
-            self.key = key;
+            (self.key, self.accepted, self.refused) = (key, false, false);
             let backend = self.fleet.backend().renewed([("x-api-key", format!("key-{key}"))]).unwrap();
             self.fleet.renewed(shown, Ok(Arc::new(backend)));
         } else {
             self.refusals += 1;
+            self.refused = true;
             self.fleet.renewed(shown, Err("nobody has another".to_owned()));
         }
         self.effects += 1;
