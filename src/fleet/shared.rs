@@ -87,11 +87,14 @@ impl Fleet {
         let mut taken = Taken { cool_down: reading.cool_down, ..Taken::default() };
         let message = |what: LookError| reading.message.clone().unwrap_or_else(|| format!("{what}"));
         match reading.observation {
-            Observation::Fatal { error: LookError::Status(401) } if batch.renewals < self.backend.renewals() => {
+            // What was refused for good is not asked with again, though it may have been on its way by then.
+            Observation::Fatal { error: LookError::Status(401) }
+                if self.refused.is_none() && batch.renewals < self.backend.renewals() =>
+            {
                 self.repeat(lane, batch);
             }
             Observation::Fatal { error: LookError::Status(401) }
-                if !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven) =>
+                if self.refused.is_none() && !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven) =>
             {
                 taken.refused = Some(Refused::Renewable);
                 let renewals = batch.renewals;

@@ -75,7 +75,7 @@ impl Lane {
 
     /// Nothing keeps a request back.
     pub(crate) fn is_open(&self, now: Timestamp) -> bool {
-        now >= self.silent_until && self.troubles < OUTAGE && self.open.values().all(|expires| *expires <= now)
+        now >= self.silent_until && self.troubles < 2 && self.open.values().all(|expires| *expires <= now)
     }
 
     pub(crate) fn fail(&mut self, sent_at: Timestamp, now: Timestamp) {
