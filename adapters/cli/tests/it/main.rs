@@ -21,6 +21,7 @@ mod policy;
 #[path = "../../../pgmq/tests/it/postgres.rs"]
 mod postgres;
 mod program;
+mod python;
 mod queue;
 mod saving;
 mod simulate;

@@ -26,13 +26,7 @@ pub(crate) fn eventually(what: &str, so: impl Fn() -> bool) {
 
 /// The program with these arguments, to be run.
 pub(crate) fn jobwatch(arguments: &[&str]) -> Program {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jobwatch"));
-    command.args(arguments);
-    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-        command.env_remove(name).env_remove(name.to_uppercase());
-    }
-    command.env_remove("JOBWATCH_LOG").env_remove("JOBWATCH_HISTORY").env_remove("HEYGEN_API_KEY");
-    Program { command, input: Vec::new() }
+    Program::other(env!("CARGO_BIN_EXE_jobwatch")).args(arguments)
 }
 
 /// A command that speaks to a tracker, with short delays where it waits.
@@ -61,6 +55,16 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Another program, which may run this one.
+    pub(crate) fn other(name: &str) -> Self {
+        let mut command = Command::new(name);
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
+        }
+        command.env_remove("JOBWATCH_LOG").env_remove("JOBWATCH_HISTORY").env_remove("HEYGEN_API_KEY");
+        Self { command, input: Vec::new() }
+    }
+
     pub(crate) fn args<T: AsRef<std::ffi::OsStr>>(mut self, arguments: &[T]) -> Self {
         self.command.args(arguments);
         self
