@@ -17,6 +17,7 @@
 //! | to lose no job in a crash | [`store`], and the crate `jobwatch-sqlite` |
 //! | to know when jobs end before they do | [`learn`], and [`play`] to see what it is worth |
 //! | only the decision *when*, for anything that can be asked | [`Poller`] |
+//! | to test polling of your own, of hours in microseconds | `testing` |
 //!
 //! # The loop
 //!
@@ -84,6 +85,7 @@
 //! | `serde` | snapshots, still without `std` |
 //! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Cancel`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
 //! | `metrics` | [`meter`]: the `metrics` facade, for the drivers |
+//! | `testing` | `testing`: worlds in simulated time, strategies and assertions, for your own tests |
 //! | `gzip` | `body`: answers decoded and bounded as they come, for the drivers |
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -91,7 +93,7 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "testing"))]
 extern crate std;
 
 mod action;
@@ -135,6 +137,8 @@ mod status;
 pub mod store;
 #[cfg(feature = "http")]
 mod submit;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 #[cfg(feature = "http")]
 mod watch;

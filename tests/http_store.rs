@@ -203,11 +203,12 @@ fn an_end_comes_back_from_json_as_it_was() {
         let answer =
             format!(r#"{{"state":"{word}","vase":{{"url":"https://x/1?sig=2","n":1.5}},"error":{{"message":"ä"}}}}"#);
         let mut world = World::new(script(vec![reply(200, &[("x-jobwatch-ended-at", "1700000001")], &answer)]));
-        let finished = world.wait(
+        let mut finished = world.wait(
             &backend,
             policy.to_builder().with_first_look(FirstLook::After(millis(1))),
             job("a").created_at(START),
         );
+        finished.taught = None; // what is told again teaches nothing
         let json = serde_json::to_string(&finished).unwrap();
         assert_eq!(serde_json::from_str::<Finished>(&json).unwrap(), finished, "{json}");
     }

@@ -41,3 +41,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn secs(from: Timestamp, to: Timestamp) -> f64 {
     to.saturating_since(from).as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use jobwatch::testing::{assert_within_bounds, ending_policy};
+    use proptest::prelude::*;
+
+    use super::TenthOfAge;
+
+    proptest! {
+        #[test]
+        fn it_keeps_the_bounds_of_every_policy(policy in ending_policy(), seed: u64) {
+            assert_within_bounds(&policy, &TenthOfAge, seed);
+        }
+    }
+}
