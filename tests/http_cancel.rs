@@ -12,8 +12,8 @@ use http_support::{
     state,
 };
 use jobwatch::{
-    Backend, Cancel, CancelAction, CancelError, Cancellation, FirstLook, JobRef, LookError, Outcome, Policy,
-    PolicyBuilder, Status, TransportError, Watch, WatchAction,
+    Backend, Cancel, CancelAction, CancelError, Cancellation, FirstLook, JobRef, LookError, Outcome, PolicyBuilder,
+    Status, TransportError, Watch, WatchAction,
 };
 use proptest::prelude::*;
 
@@ -45,36 +45,20 @@ fn by_url() -> Backend {
     ovens("cancel = { url = [\"/urls/cancel\", { header = \"X-Cancel\" }], method = \"PUT\" }")
 }
 
-impl<F: FnMut(&Request<Vec<u8>>, Duration) -> Reply> World<F> {
-    /// Looks once, as one does before a cancellation.
-    fn look(&mut self, backend: &Backend, job: JobRef) -> Status {
-        let policy = every_second().build().unwrap().one_look();
-        Status::of(self.wait(backend, policy.to_builder(), job))
-    }
-
-    fn cancel(&mut self, cancel: &mut Cancel<&Backend, Policy>) -> Cancelled {
-        loop {
-            match cancel.poll(self.clock) {
-                CancelAction::Done(done) => return done,
-                CancelAction::Renew => unreachable!("nobody said that it can"),
-                CancelAction::Sleep { until } => {
-                    assert!(until > self.clock, "a sleep that is over before it begins");
-                    self.clock = until;
-                }
-                CancelAction::Send { id, request, timeout } => match self.ask(&request, timeout) {
-                    Some(Ok(response)) => cancel.handle_response(self.clock, id, &response),
-                    Some(Err(error)) => cancel.handle_error(self.clock, id, &error),
-                    None => {}
-                },
-            }
-        }
-    }
+/// Looks once, as one does before a cancellation.
+fn look<F: FnMut(&Request<Vec<u8>>, Duration) -> Reply>(
+    world: &mut World<F>,
+    backend: &Backend,
+    job: JobRef,
+) -> Status {
+    let policy = every_second().build().unwrap().one_look();
+    Status::of(world.wait(backend, policy.to_builder(), job))
 }
 
 /// What comes of cancelling a job of which a look says `first`, where the backend replies to the requests that follow.
 fn cancelled(backend: &Backend, policy: PolicyBuilder, first: Reply, replies: Vec<Reply>) -> (Cancelled, Vec<String>) {
     let mut world = World::new(script([vec![first], replies].concat()));
-    let status = world.look(backend, job("a"));
+    let status = look(&mut world, backend, job("a"));
     world.sent.clear();
     let mut cancel = Cancel::new(backend, policy.build().unwrap(), status, world.clock, &mut rng(1));
     let done = world.cancel(&mut cancel);
@@ -112,7 +96,7 @@ mod stories {
             }
         });
         let backend = by_path();
-        let status = world.look(&backend, job("a"));
+        let status = look(&mut world, &backend, job("a"));
         let mut cancel = Cancel::new(&backend, every_second().build().unwrap(), status, START, &mut rng(1));
         let done = world.cancel(&mut cancel).unwrap();
         assert!(done.requested);
@@ -217,7 +201,7 @@ mod addresses {
         // A path wants an id, and an address is none.
         let backend = by_path();
         let mut world = World::new(script(vec![state("working"), reply(200, &[], "")]));
-        let status = world.look(&backend, job("https://api.example.com/v1/there"));
+        let status = look(&mut world, &backend, job("https://api.example.com/v1/there"));
         let mut cancel = Cancel::new(&backend, every_second().build().unwrap(), status, START, &mut rng(1));
         assert_eq!(world.cancel(&mut cancel).unwrap_err().error, Some(LookError::BadUrl));
         assert_eq!(world.sent.len(), 1);
@@ -317,7 +301,7 @@ mod answers {
         replies.push(reply(200, &[], ""));
         let mut world = World::new(script([vec![state("working")], replies].concat()));
         let backend = by_path();
-        let status = world.look(&backend, job("a"));
+        let status = look(&mut world, &backend, job("a"));
         let mut cancel = Cancel::new(&backend, every_second().build().unwrap(), status, START, &mut rng(1));
         assert!(requested(&world.cancel(&mut cancel)));
         assert!(world.sent[1..].windows(2).all(|pair| pair[1].at.saturating_since(pair[0].at) >= secs(30)));
@@ -392,7 +376,7 @@ mod time {
         for first in [FirstLook::After(secs(600)), FirstLook::BySchedule] {
             let mut world = World::new(script(vec![state("working"), reply(200, &[], "")]));
             let backend = by_path();
-            let status = world.look(&backend, job("a"));
+            let status = look(&mut world, &backend, job("a"));
             let policy = every_second().with_first_look(first).build().unwrap();
             let mut cancel = Cancel::new(&backend, policy, status, world.clock, &mut rng(1));
             world.cancel(&mut cancel).unwrap();
@@ -404,7 +388,7 @@ mod time {
     fn late_repeated_and_foreign_answers_change_nothing() {
         let backend = by_path();
         let mut world = World::new(script(vec![state("working")]));
-        let status = world.look(&backend, job("a"));
+        let status = look(&mut world, &backend, job("a"));
         let policy = every_second().build().unwrap();
         let begin = |seed| Cancel::new(&backend, policy.clone(), status.clone(), START, &mut rng(seed));
         let (mut one, mut other) = (begin(1), begin(2));
@@ -430,7 +414,7 @@ mod time {
         let backend = by_path();
         let renewed = backend.renewed([("x-api-key", "new")]).unwrap();
         let mut world = World::new(script(vec![state("working")]));
-        let status = world.look(&backend, job("a"));
+        let status = look(&mut world, &backend, job("a"));
         let begin = || {
             let policy = every_second().with_max_polls(1).build().unwrap();
             let mut cancel = Cancel::new(&backend, policy, status.clone(), START, &mut rng(1)).with_renewal();
@@ -463,7 +447,7 @@ mod time {
     fn a_driver_that_comes_back_late_repeats_it() {
         let backend = by_path();
         let mut world = World::new(script(vec![state("working")]));
-        let status = world.look(&backend, job("a"));
+        let status = look(&mut world, &backend, job("a"));
         let mut cancel = Cancel::new(&backend, every_second().build().unwrap(), status, START, &mut rng(1));
         let CancelAction::Send { .. } = cancel.poll(START) else { panic!() };
         let CancelAction::Sleep { until } = cancel.poll(at(secs(60))) else { panic!("a failure has its backoff") };
@@ -492,7 +476,7 @@ proptest! {
     ) {
         let backend = ovens("cancel.path = \"/{id}\"\nenvelope = { pointer = \"/c\", ok = [0] }");
         let mut world = World::new(script(vec![reply(200, &[], r#"{"c":0,"state":"working"}"#)]));
-        let status = world.look(&backend, job("a"));
+        let status = look(&mut world, &backend, job("a"));
         let policy = every_second().with_total_timeout(secs(600)).build().unwrap();
         let bounds = policy.bounds();
         let mut cancel = Cancel::new(&backend, policy, status, START, &mut rng(1)).with_renewal();

@@ -17,27 +17,6 @@ use proptest::prelude::*;
 
 type Created = Result<Vec<JobRef>, SubmitError>;
 
-impl<F: FnMut(&http::Request<Vec<u8>>, Duration) -> Reply> World<F> {
-    fn submit(&mut self, submit: &mut Submit<&Backend, Policy>) -> Created {
-        loop {
-            match submit.poll(self.clock) {
-                SubmitAction::Created(jobs) => return Ok(jobs),
-                SubmitAction::Failed(error) => return Err(error),
-                SubmitAction::Renew => panic!("nobody can renew"),
-                SubmitAction::Sleep { until } => {
-                    assert!(until > self.clock);
-                    self.clock = until;
-                }
-                SubmitAction::Send { id, request, timeout } => match self.ask(&request, timeout) {
-                    Some(Ok(response)) => submit.handle_response(self.clock, id, &response),
-                    Some(Err(error)) => submit.handle_error(self.clock, id, &error),
-                    None => {}
-                },
-            }
-        }
-    }
-}
-
 /// A dialect whose creates are safe to repeat.
 fn keyed() -> Backend {
     let text = KILN.replace("[create]", "[create]\nidempotency_header = \"Idempotency-Key\"");

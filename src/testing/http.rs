@@ -9,10 +9,13 @@ use std::vec::Vec;
 use http::{Request, Response};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 
 use super::{START, ordinary_duration};
 use crate::{
-    Backend, Finished, Fleet, FleetAction, FleetEvent, LookError, Policy, RequestId, Timestamp, TransportError, Watch,
+    Backend, Cancel, CancelAction, CancelError, Cancellation, Finished, Fleet, FleetAction, FleetEvent, JobRef,
+    LookError, Policy, PolicyBuilder, RequestId, Submit, SubmitAction, SubmitError, Timestamp, TransportError, Watch,
     WatchAction,
 };
 
@@ -22,18 +25,21 @@ const MOST_REQUESTS: usize = 100_000;
 /// Turns at the end of time after which nothing happens any more.
 const MOST_TURNS: usize = 1_000;
 
+/// Why a renewal that is asked for fails.
+const NO_OTHERS: &str = "nobody has other credentials";
+
 /// What a backend does with one request.
 #[derive(Clone, Debug)]
-pub enum HttpAnswer {
+pub enum HttpReply {
     /// It answers after this long.
-    After(Duration, Response<Vec<u8>>),
+    Answer(Duration, Response<Vec<u8>>),
     /// The request fails after this long.
     Error(Duration, LookError),
     /// Nothing ever comes.
     Never,
 }
 
-impl HttpAnswer {
+impl HttpReply {
     /// This answer, at once.
     ///
     /// # Panics
@@ -43,7 +49,7 @@ impl HttpAnswer {
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        Self::After(Duration::ZERO, response.body(body.into()).expect("the answer can be"))
+        Self::Answer(Duration::ZERO, response.body(body.into()).expect("the answer can be"))
     }
 
     /// 200 with this JSON, at once.
@@ -55,7 +61,7 @@ impl HttpAnswer {
     #[must_use]
     pub fn later(self, by: Duration) -> Self {
         match self {
-            Self::After(after, response) => Self::After(after.saturating_add(by), response),
+            Self::Answer(after, response) => Self::Answer(after.saturating_add(by), response),
             Self::Error(after, error) => Self::Error(after.saturating_add(by), error),
             Self::Never => Self::Never,
         }
@@ -64,7 +70,7 @@ impl HttpAnswer {
 
 /// Anything that a backend, a gateway before it or the network may do with a request, these honest bodies among it: what a
 /// dialect of one's own has to survive.
-pub fn any_http_answer(bodies: Vec<String>) -> BoxedStrategy<HttpAnswer> {
+pub fn any_http_reply(bodies: Vec<String>) -> BoxedStrategy<HttpReply> {
     let honest = if bodies.is_empty() { Just(String::new()).boxed() } else { proptest::sample::select(bodies).boxed() };
     let text = prop_oneof![
         4 => honest.clone().prop_map(String::into_bytes),
@@ -83,15 +89,15 @@ pub fn any_http_answer(bodies: Vec<String>) -> BoxedStrategy<HttpAnswer> {
         1 => "[ -~]{0,12}".prop_map(Some),
     ];
     let told = (status, hint, text).prop_map(|(status, hint, body)| match hint {
-        Some(hint) => HttpAnswer::new(status, &[("retry-after", hint.as_str())], body),
-        None => HttpAnswer::new(status, &[], body),
+        Some(hint) => HttpReply::new(status, &[("retry-after", hint.as_str())], body),
+        None => HttpReply::new(status, &[], body),
     });
     let error = prop::sample::select(vec![LookError::Disconnected, LookError::Unreachable, LookError::TooLarge]);
-    let answer = prop_oneof![8 => told, 1 => error.prop_map(|error| HttpAnswer::Error(Duration::ZERO, error))];
+    let answer = prop_oneof![8 => told, 1 => error.prop_map(|error| HttpReply::Error(Duration::ZERO, error))];
     prop_oneof![
         4 => answer.clone(),
         2 => (answer, ordinary_duration()).prop_map(|(answer, by)| answer.later(by)),
-        1 => Just(HttpAnswer::Never),
+        1 => Just(HttpReply::Never),
     ]
     .boxed()
 }
@@ -101,17 +107,17 @@ pub fn any_http_answer(bodies: Vec<String>) -> BoxedStrategy<HttpAnswer> {
 ///
 /// ```
 /// use core::time::Duration;
-/// use jobwatch::testing::{HttpAnswer, HttpWorld, START, Seed};
+/// use jobwatch::testing::{HttpReply, HttpWorld, START, Seed};
 /// use jobwatch::{Backend, Dialect, JobRef, Outcome, Policy, Watch};
 ///
 /// let backend = Backend::new(Dialect::tracker(), Some("https://api.example.com"))?;
 /// let mut world = HttpWorld::new(|_, since| match since.as_secs() {
-///     0..95 => HttpAnswer::json(r#"{"result":"pending"}"#),
-///     95..110 => HttpAnswer::new(502, &[], "<h1>Bad gateway</h1>"),
-///     _ => HttpAnswer::json(r#"{"result":"completed"}"#),
+///     0..95 => HttpReply::json(r#"{"result":"pending"}"#),
+///     95..110 => HttpReply::new(502, &[], "<h1>Bad gateway</h1>"),
+///     _ => HttpReply::json(r#"{"result":"completed"}"#),
 /// });
 /// let mut watch = Watch::new(&backend, Policy::default(), JobRef::new("7e7bfe92")?, START, &mut Seed(1));
-/// let finished = world.watch(&mut watch);
+/// let finished = world.drive(&mut watch);
 /// assert_eq!(finished.outcome, Outcome::Succeeded);
 /// assert!(world.sent.iter().all(|sent| sent.url == "https://api.example.com/status/7e7bfe92"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -138,7 +144,7 @@ pub struct HttpSent {
     pub url: String,
 }
 
-impl<F: FnMut(&Request<Vec<u8>>, Duration) -> HttpAnswer> HttpWorld<F> {
+impl<F: FnMut(&Request<Vec<u8>>, Duration) -> HttpReply> HttpWorld<F> {
     /// A world at [`START`] with this backend.
     pub fn new(backend: F) -> Self {
         Self { clock: START, sent: Vec::new(), backend, standing: 0 }
@@ -149,33 +155,119 @@ impl<F: FnMut(&Request<Vec<u8>>, Duration) -> HttpAnswer> HttpWorld<F> {
         self.clock.saturating_since(START)
     }
 
+    /// Waits for a job from now on, to the end.
+    ///
+    /// # Panics
+    /// The policy is not valid, or see [`drive`](Self::drive).
+    pub fn wait(&mut self, backend: &Backend, policy: PolicyBuilder, job: JobRef) -> Finished {
+        let policy = policy.build().expect("the story's policy is valid");
+        self.drive(&mut Watch::new(backend, policy, job, self.clock, &mut ChaCha8Rng::seed_from_u64(7)))
+    }
+
     /// Drives a watch to the end of the wait.
     ///
     /// # Panics
     /// It sends 100,000 requests and does not end, or has ended before.
-    pub fn watch<B: Borrow<Backend>, P: Borrow<Policy>>(&mut self, watch: &mut Watch<B, P>) -> Finished {
+    pub fn drive<B: Borrow<Backend>, P: Borrow<Policy>>(&mut self, watch: &mut Watch<B, P>) -> Finished {
         loop {
-            match watch.poll(self.clock) {
-                WatchAction::Finished(finished) => return finished,
-                WatchAction::Sleep { until, .. } => self.pass_until(until),
-                WatchAction::Send { id, request, timeout } => {
-                    let (after, answer) = self.ask(&request);
-                    self.clock = self.clock.saturating_add(after.min(timeout));
-                    match answer.filter(|_| after < timeout) {
-                        Some(Ok(response)) => watch.handle_response(self.clock, id, &response),
-                        Some(Err(error)) => watch.handle_error(self.clock, id, &error),
-                        None => {}
-                    }
-                }
+            if let Some(finished) = self.step(watch) {
+                return finished;
             }
         }
+    }
+
+    /// Carries out one action of a watch; tells the end, once it has come.
+    ///
+    /// # Panics
+    /// See [`drive`](Self::drive).
+    pub fn step<B: Borrow<Backend>, P: Borrow<Policy>>(&mut self, watch: &mut Watch<B, P>) -> Option<Finished> {
+        match watch.poll(self.clock) {
+            WatchAction::Finished(finished) => return Some(finished),
+            WatchAction::Sleep { until, .. } => self.pass_until(until),
+            WatchAction::Send { id, request, timeout } => match self.ask(&request, timeout) {
+                Some(Ok(response)) => watch.handle_response(self.clock, id, &response),
+                Some(Err(error)) => watch.handle_error(self.clock, id, &error),
+                None => {}
+            },
+        }
+        None
+    }
+
+    /// Drives a create to its end: the jobs that were created, or why there are none.
+    ///
+    /// # Errors
+    /// The create failed.
+    ///
+    /// # Panics
+    /// It sends 100,000 requests and does not end.
+    pub fn submit<B: Borrow<Backend>, P: Borrow<Policy>>(
+        &mut self,
+        submit: &mut Submit<B, P>,
+    ) -> Result<Vec<JobRef>, SubmitError> {
+        loop {
+            match submit.poll(self.clock) {
+                SubmitAction::Created(jobs) => return Ok(jobs),
+                SubmitAction::Failed(error) => return Err(error),
+                SubmitAction::Renew => submit.renewed(self.clock, Err(NO_OTHERS.to_string())),
+                SubmitAction::Sleep { until } => self.pass_until(until),
+                SubmitAction::Send { id, request, timeout } => match self.ask(&request, timeout) {
+                    Some(Ok(response)) => submit.handle_response(self.clock, id, &response),
+                    Some(Err(error)) => submit.handle_error(self.clock, id, &error),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// Drives a cancellation to its end.
+    ///
+    /// # Errors
+    /// It failed; the job may go on.
+    ///
+    /// # Panics
+    /// It sends 100,000 requests and does not end.
+    pub fn cancel<B: Borrow<Backend>, P: Borrow<Policy>>(
+        &mut self,
+        cancel: &mut Cancel<B, P>,
+    ) -> Result<Cancellation, CancelError> {
+        loop {
+            match cancel.poll(self.clock) {
+                CancelAction::Done(done) => return done,
+                CancelAction::Renew => cancel.renewed(self.clock, Err(NO_OTHERS.to_string())),
+                CancelAction::Sleep { until } => self.pass_until(until),
+                CancelAction::Send { id, request, timeout } => match self.ask(&request, timeout) {
+                    Some(Ok(response)) => cancel.handle_response(self.clock, id, &response),
+                    Some(Err(error)) => cancel.handle_error(self.clock, id, &error),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// Sends a request and lets the time pass that its answer takes; `None` where none comes in time.
+    ///
+    /// # Panics
+    /// It is the 100,000th request.
+    pub fn ask(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Option<Result<Response<Vec<u8>>, TransportError>> {
+        let (after, answer) = self.send(request);
+        self.clock = self.clock.saturating_add(after.min(timeout));
+        answer.filter(|_| after < timeout)
+    }
+
+    /// Where the requests went.
+    pub fn urls(&self) -> Vec<&str> {
+        self.sent.iter().map(|sent| sent.url.as_str()).collect()
     }
 
     /// Drives a fleet until none of its jobs is waited for any more; tells its news in order.
     ///
     /// # Panics
     /// It sends 100,000 requests and does not end.
-    pub fn fleet(&mut self, fleet: &mut Fleet) -> Vec<FleetEvent> {
+    pub fn drive_fleet(&mut self, fleet: &mut Fleet) -> Vec<FleetEvent> {
         let (mut told, mut wire) = (Vec::new(), Wire::new());
         loop {
             while let Some(entry) = wire.first_entry().filter(|entry| entry.key().0 <= self.clock) {
@@ -188,7 +280,7 @@ impl<F: FnMut(&Request<Vec<u8>>, Duration) -> HttpAnswer> HttpWorld<F> {
             told.extend(core::iter::from_fn(|| fleet.next_event()));
             match action {
                 FleetAction::Send { id, request, timeout } => {
-                    let (after, answer) = self.ask(&request);
+                    let (after, answer) = self.send(&request);
                     if let Some(answer) = answer.filter(|_| after < timeout) {
                         wire.insert((self.clock.saturating_add(after), self.sent.len()), (id, answer));
                     }
@@ -197,22 +289,22 @@ impl<F: FnMut(&Request<Vec<u8>>, Duration) -> HttpAnswer> HttpWorld<F> {
                     let arrival = wire.first_key_value().map_or(until, |((at, _), _)| *at);
                     self.pass_until(until.min(arrival));
                 }
-                FleetAction::Renew => fleet.renewed(self.clock, Err("nobody has other credentials".to_string())),
+                FleetAction::Renew => fleet.renewed(self.clock, Err(NO_OTHERS.to_string())),
                 FleetAction::Idle => return told,
             }
         }
     }
 
     /// What the backend says to this request, and after how long.
-    fn ask(&mut self, request: &Request<Vec<u8>>) -> (Duration, Came) {
+    fn send(&mut self, request: &Request<Vec<u8>>) -> (Duration, Came) {
         self.standing = 0;
         self.sent.push(HttpSent { at: self.clock, url: request.uri().to_string() });
         assert!(self.sent.len() < MOST_REQUESTS, "this does not end");
         let since = self.now();
         match (self.backend)(request, since) {
-            HttpAnswer::After(after, response) => (after, Some(Ok(response))),
-            HttpAnswer::Error(after, error) => (after, Some(Err(TransportError::new(error, "")))),
-            HttpAnswer::Never => (Duration::MAX, None),
+            HttpReply::Answer(after, response) => (after, Some(Ok(response))),
+            HttpReply::Error(after, error) => (after, Some(Err(TransportError::new(error, "")))),
+            HttpReply::Never => (Duration::MAX, None),
         }
     }
 
@@ -235,7 +327,7 @@ type Wire = BTreeMap<(Timestamp, usize), (RequestId, Result<Response<Vec<u8>>, T
 ///
 /// # Panics
 /// The script is empty.
-pub fn http_script(answers: Vec<HttpAnswer>) -> impl FnMut(&Request<Vec<u8>>, Duration) -> HttpAnswer {
+pub fn http_script(answers: Vec<HttpReply>) -> impl FnMut(&Request<Vec<u8>>, Duration) -> HttpReply {
     assert!(!answers.is_empty(), "a script has an answer");
     let mut next = 0;
     move |_, _| {

@@ -90,21 +90,21 @@
 //!
 //! # A dialect
 //!
-//! `any_http_answer` draws what backends, gateways and networks do, with your backend's own words among it, and a dialect of
+//! `any_http_reply` draws what backends, gateways and networks do, with your backend's own words among it, and a dialect of
 //! one's own must neither panic at it nor wait for ever:
 //!
 #![cfg_attr(feature = "http", doc = "```")]
 #![cfg_attr(not(feature = "http"), doc = "```ignore")]
-//! use jobwatch::testing::{HttpWorld, START, Seed, any_http_answer, http_script, ordinary_policy};
+//! use jobwatch::testing::{HttpWorld, START, Seed, any_http_reply, http_script, ordinary_policy};
 //! use jobwatch::{Backend, Dialect, JobRef, Watch};
 //! use proptest::collection::vec;
 //! use proptest::prelude::*;
 //!
 //! let backend = Backend::new(Dialect::tracker(), Some("https://api.example.com")).unwrap();
 //! let words = ["pending", "completed", "error"].map(|word| format!(r#"{{"result":"{word}"}}"#)).to_vec();
-//! proptest!(ProptestConfig::with_cases(64), |(policy in ordinary_policy(), answers in vec(any_http_answer(words), 1..8))| {
+//! proptest!(ProptestConfig::with_cases(64), |(policy in ordinary_policy(), answers in vec(any_http_reply(words), 1..8))| {
 //!     let mut watch = Watch::new(&backend, policy, JobRef::new("a").unwrap(), START, &mut Seed(1));
-//!     let finished = HttpWorld::new(http_script(answers)).watch(&mut watch);
+//!     let finished = HttpWorld::new(http_script(answers)).drive(&mut watch);
 //!     prop_assert_eq!(finished.job.id(), "a");
 //! });
 //! ```
@@ -129,7 +129,7 @@ pub use history::{
     peaceful_input, wild_history, wild_move,
 };
 #[cfg(feature = "http")]
-pub use http::{HttpAnswer, HttpSent, HttpWorld, any_http_answer, http_script};
+pub use http::{HttpReply, HttpSent, HttpWorld, any_http_reply, http_script};
 pub use rules::{
     Rules, any_duration, any_instant, any_jitter, any_policy, any_rules, any_spacing, ending_policy, ending_rules,
     ordinary_duration, ordinary_policy, ordinary_rules,

@@ -7,7 +7,6 @@ use http_support::{START, World, at, dialect, every_second, job, millis, reply, 
 use jobwatch::Observation::{Cancelled, Failed, Lost, Pending, Running, Succeeded};
 use jobwatch::{
     Backend, Cancel, CancelAction, Hint, HintSource, JobRef, LookError, Observation, Outcome, Policy, Status, Submit,
-    SubmitAction,
 };
 use serde_json::json;
 
@@ -92,7 +91,7 @@ const EFFECTS: &[Effect] = &[
     ("job.expected_duration", || {
         let mut world = World::new(script(vec![reply(201, &[], r#"{"id":"x","takes":30}"#), state("done")]));
         let backend = backend("create.path = \"/jobs\"\njob = { id = \"/id\", expected_duration = \"/takes\" }");
-        let jobs = world.submit(&backend);
+        let jobs = submitted(&mut world, &backend);
         world.wait(&backend, every_second(), jobs[0].clone());
         assert!(world.sent[1].at >= at(secs(30)));
     }),
@@ -100,7 +99,7 @@ const EFFECTS: &[Effect] = &[
         let mut world =
             World::new(script(vec![reply(201, &[], r#"{"id":"x","urls":{"get":"/v1/there"}}"#), state("done")]));
         let backend = backend("create.path = \"/jobs\"\njob = { id = \"/id\", poll_url = \"/urls/get\" }");
-        let jobs = world.submit(&backend);
+        let jobs = submitted(&mut world, &backend);
         world.wait(&backend, every_second(), jobs[0].clone());
         assert_eq!((jobs[0].id(), world.urls()[1]), ("x", "https://api.example.com/v1/there"));
     }),
@@ -377,7 +376,7 @@ fn cancel(keys: &str) -> Option<http::Request<Vec<u8>>> {
 
 fn created(keys: &str, answer: &str) -> Vec<String> {
     let backend = backend(&format!("create.path = \"/jobs\"\n{keys}"));
-    let jobs = World::new(script(vec![reply(201, &[], answer)])).submit(&backend);
+    let jobs = submitted(&mut World::new(script(vec![reply(201, &[], answer)])), &backend);
     jobs.iter().map(|job| job.id().to_owned()).collect()
 }
 
@@ -388,27 +387,16 @@ fn requests_of_a_create(ttl: &str, status: u16, answer: &str) -> usize {
          error.code = \"/code\""
     );
     let mut world = World::new(script(vec![reply(status, &[], answer)]));
-    world.submit(&backend(&keys));
+    submitted(&mut world, &backend(&keys));
     assert!(world.sent.iter().all(|sent| sent.at <= at(secs(3_600))));
     world.sent.len()
 }
 
-impl<F: FnMut(&http::Request<Vec<u8>>, Duration) -> http_support::Reply> World<F> {
-    /// The jobs that were created; none where the create failed.
-    fn submit(&mut self, backend: &Backend) -> Vec<JobRef> {
-        let mut submit = Submit::new(backend, every_second().build().unwrap(), Vec::new(), self.clock, &mut rng(1));
-        loop {
-            match submit.poll(self.clock) {
-                SubmitAction::Created(jobs) => return jobs,
-                SubmitAction::Failed(_) => return Vec::new(),
-                SubmitAction::Renew => panic!("nobody can renew"),
-                SubmitAction::Sleep { until } => self.clock = until,
-                SubmitAction::Send { id, request, timeout } => match self.ask(&request, timeout) {
-                    Some(Ok(response)) => submit.handle_response(self.clock, id, &response),
-                    Some(Err(error)) => submit.handle_error(self.clock, id, &error),
-                    None => {}
-                },
-            }
-        }
-    }
+/// The jobs that are created; none where the create fails.
+fn submitted<F>(world: &mut World<F>, backend: &Backend) -> Vec<JobRef>
+where
+    F: FnMut(&http::Request<Vec<u8>>, Duration) -> http_support::Reply,
+{
+    let policy = every_second().build().unwrap();
+    world.submit(&mut Submit::new(backend, policy, Vec::new(), world.clock, &mut rng(1))).unwrap_or_default()
 }
