@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use fleet_support::{Sent, World};
 use http_support::{Reply, START, at, every_second, job, kiln, millis, response, secs};
-use jobwatch::{EndReason, FirstLook, LookError, Outcome, Policy, RateLimit, Timestamp};
+use jobwatch::{EndReason, FirstLook, LookError, Outcome, Policy, RateLimit, Spacing, Steps, Timestamp};
 use proptest::prelude::*;
 
 fn answer(after: Duration, status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
@@ -333,4 +333,17 @@ fn regression_those_who_left_the_line_leave_nothing_behind() {
     }
     let after = format!("{:?}", world.fleet).len();
     assert!(after < before + 2_000, "{before} {after}");
+}
+
+#[test]
+fn a_wake_by_id_is_for_the_jobs_of_that_id_alone() {
+    let seldom = Steps::new(&[(secs(60), Duration::ZERO)]).unwrap();
+    let mut world = World::new(kiln(), every_second().with_spacing(Spacing::Steps(seldom)));
+    let inserted = ["a", "b", "a"].map(|id| world.fleet.insert(job(id), START));
+    world.run_until(at(secs(10)), &mut |_| state("Heating"));
+    assert_eq!(world.sent.len(), 3);
+    assert_eq!((world.fleet.wake_id("a", world.clock), world.fleet.wake_id("c", world.clock)), (2, 0));
+    world.run_until(at(secs(20)), &mut |_| state("fired"));
+    assert_eq!(world.ends, [inserted[0], inserted[2]]);
+    assert_eq!(world.fleet.wake_id("a", world.clock), 0, "their waits have ended");
 }
