@@ -19,6 +19,7 @@ mod pipes;
 mod plan;
 mod policy;
 #[path = "../../../pgmq/tests/it/postgres.rs"]
+#[allow(dead_code)] // the tests of queues use more of it
 mod postgres;
 mod program;
 mod python;

@@ -4,6 +4,7 @@
 
 mod at_work;
 mod backend;
+mod ended;
 mod guards;
 mod outages;
 mod postgres;

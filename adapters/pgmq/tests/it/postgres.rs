@@ -59,7 +59,6 @@ impl Database {
     }
 
     /// A new database on a server of its own, which can be stopped and started; nothing where there are no binaries.
-    #[allow(dead_code)] // not every test binary stops one
     pub(crate) async fn create_alone(durable: bool) -> Option<Self> {
         Some(Self::on(Arc::new(Server::start(durable)?)).await)
     }
@@ -83,7 +82,6 @@ impl Database {
         PgConnection::connect(&self.url()).await.expect("the database can be connected to")
     }
 
-    #[allow(dead_code)] // not every test binary stops one
     pub(crate) fn server(&self) -> &Server {
         &self.server
     }
@@ -203,7 +201,6 @@ impl Server {
     }
 
     /// Ends it as an administrator does who restarts it.
-    #[allow(dead_code)] // not every test binary does
     pub(crate) fn shut_down(&self) {
         self.end("INT");
     }
