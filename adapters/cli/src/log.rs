@@ -16,7 +16,7 @@ pub(crate) fn start(verbose: u8) -> Result<bool, Failure> {
     let filter = match (verbose, asked) {
         (0, None) => return Ok(false),
         (0, Some(filter)) => filter,
-        (1, _) => "jobwatch_reqwest=debug".to_owned(),
+        (1, _) => "jobwatch_reqwest=debug,jobwatch_pgmq=debug".to_owned(),
         (_, _) => "debug".to_owned(),
     };
     let targets: Targets = filter.parse().map_err(|error| {

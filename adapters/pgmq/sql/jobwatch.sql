@@ -169,16 +169,15 @@ BEGIN
 END;
 $$;
 
--- Puts the end of ownerships off, and tells of which. One statement and not pgmq.set_vt, which cannot be guarded and
--- would write each row twice after a lock.
+-- Puts the end of ownerships off, and tells of which. Like the other changes it locks messages in their order.
 CREATE FUNCTION jobwatch.extend(queue_name text, ids bigint[], epochs integer[], seconds double precision)
 RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    mine bigint[] := jobwatch.owned(queue_name, ids, epochs);
 BEGIN
     SET LOCAL synchronous_commit = off; -- an extension that is lost in a crash of the server costs nothing but time
-    RETURN QUERY EXECUTE format(
-        'UPDATE pgmq.%I q SET vt = clock_timestamp() + make_interval(secs => $3)
-         FROM unnest($1, $2) AS own(id, epoch) WHERE q.msg_id = own.id AND q.read_ct = own.epoch
-         RETURNING q.msg_id', 'q_' || queue_name) USING ids, epochs, seconds;
+    PERFORM pgmq.set_vt(queue_name, mine, clock_timestamp() + make_interval(secs => seconds));
+    RETURN QUERY SELECT unnest(mine);
 END;
 $$;
 

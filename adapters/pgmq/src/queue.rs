@@ -20,8 +20,11 @@ pub use words::{Adopted, Claim, Enqueued, Grant};
 /// A request of the database that is not answered by then is taken for lost, and its connection is given up.
 const LONGEST_REQUEST: Duration = Duration::from_secs(10);
 
-/// So long a connection is waited for.
+/// So long the first connection is waited for.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
+
+/// So long the others, in which time the server is tried again and again.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Adopting, extending, recording and granting go on at the same time; one more listens.
 const CONNECTIONS: u32 = 6;
@@ -77,7 +80,7 @@ impl Queue {
         // Not from the pool: what is wrong is told at once, and as it is.
         let connection = tokio::time::timeout(LONGEST_CONNECT, PgConnection::connect_with(&options)).await;
         let connection = connection.map_err(|_| Error::Outage("it does not answer".to_owned()))??;
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LONGEST_CONNECT);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LONGEST_WAIT);
         Ok((Self { pool: pool.connect_lazy_with(options), name: name.into() }, connection))
     }
 

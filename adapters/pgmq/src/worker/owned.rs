@@ -98,15 +98,17 @@ impl Owned {
     pub(super) fn demand(&self, fleet: &Fleet, now: Timestamp, each: u16, held: bool) -> Demand {
         let soon = now.saturating_add(AHEAD);
         let (mut due, mut started) = (0_usize, Vec::new());
-        for (handle, job) in &self.jobs {
-            let Some(progress) = fleet.progress(*handle) else { continue };
+        // In the order of the fleet's places, in which it asks for those that are due at the same instant.
+        for (handle, _) in fleet.jobs() {
+            let (Some(job), Some(progress)) = (self.jobs.get(&handle), fleet.progress(handle)) else { continue };
             let is_due = !progress.in_flight && progress.next <= soon;
             due += usize::from(is_due);
             if job.look == FirstLook::ToCome && (is_due || progress.in_flight) {
-                started.push((!progress.in_flight, progress.next, job.claim.id, *handle));
+                started.push((!progress.in_flight, progress.next, job.claim.id, handle));
             }
         }
-        started.sort_unstable_by_key(|(is_later, next, id, _)| (*is_later, *next, *id));
+        // Stable: the places stay in their order.
+        started.sort_by_key(|(is_later, next, ..)| (*is_later, *next));
         let requests = due.div_ceil(usize::from(each.max(1))) + usize::from(held);
         let ids = started.iter().map(|(.., id, _)| *id).collect();
         let started = started.into_iter().map(|(.., handle)| handle).collect();

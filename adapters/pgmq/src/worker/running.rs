@@ -54,6 +54,8 @@ struct Outage {
     since: Instant,
     pause: Duration,
     retry_at: Instant,
+    /// What is over at the second attempt is none.
+    told: bool,
 }
 
 impl<T: FnMut(News<'_>)> Running<T> {
@@ -205,20 +207,24 @@ impl<T: FnMut(News<'_>)> Running<T> {
     }
 
     fn note_outage(&mut self, problem: &str, now: Instant) {
-        if let Some(outage) = &mut self.outage {
-            outage.pause = (outage.pause * 2).min(requests::LONGEST_PAUSE);
-            outage.retry_at = now + outage.pause;
-            return;
-        }
         debug!(problem, "the database cannot be used");
-        let pause = requests::SHORTEST_PAUSE;
-        self.outage = Some(Outage { since: now, pause, retry_at: now + pause });
-        (self.tell)(News::Outage(problem));
+        let Some(outage) = &mut self.outage else {
+            let pause = requests::SHORTEST_PAUSE;
+            self.outage = Some(Outage { since: now, pause, retry_at: now + pause, told: false });
+            return;
+        };
+        outage.pause = (outage.pause * 2).min(requests::LONGEST_PAUSE);
+        outage.retry_at = now + outage.pause;
+        if !std::mem::replace(&mut outage.told, true) {
+            (self.tell)(News::Outage(problem));
+        }
     }
 
     fn note_answer(&mut self, now: Instant) {
         if let Some(outage) = self.outage.take() {
-            (self.tell)(News::Back(now.saturating_duration_since(outage.since)));
+            if outage.told {
+                (self.tell)(News::Back(now.saturating_duration_since(outage.since)));
+            }
             // Whatever was put off comes now.
             self.times.adopt_now(now);
             self.pace.ask_now(now);

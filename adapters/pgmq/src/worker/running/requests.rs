@@ -19,7 +19,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// So many jobs are adopted at once.
 const ADOPTION: usize = 500;
 
-/// So many leases are extended in one statement: about 60 ms.
+/// So many leases are extended in one statement.
 const EXTENSION: usize = 5_000;
 
 /// The time between two looks at a queue in which there was nothing, at first.
