@@ -50,6 +50,8 @@ enum Named {
     Exponential,
     Learned,
     Oracle,
+    /// What `--schedule` says.
+    Given,
 }
 
 #[derive(Serialize)]
@@ -68,8 +70,11 @@ struct PolicyLine<'a> {
 
 pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     let limit = limit(args)?;
-    let rules = rules(args.policies.as_deref(), limit.is_some())?;
-    let policy = Arc::new(policy(args)?);
+    let mut rules = rules(args.policies.as_deref(), limit.is_some())?;
+    let policy = Arc::new(args.policy.apply(Policy::builder()).map_err(Failure::usage)?);
+    if matches!(policy.spacing(), Spacing::Constant | Spacing::Steps(_)) {
+        rules.push((args.policy.schedule_name(policy.spacing()), Named::Given));
+    }
     let durations = durations(args, limit)?;
     let mut played = Vec::with_capacity(rules.len());
     for (name, rule) in &rules {
@@ -189,16 +194,6 @@ fn rule(name: &str) -> Result<Named, Failure> {
     })
 }
 
-/// The bounds of our own schedules and of the oracle.
-fn policy(args: &CompareArgs) -> Result<Policy, Failure> {
-    let mut set = Policy::builder().with_request_cost(args.request_cost);
-    set = set.with_min_delay(args.min_delay).with_max_delay(args.max_delay.max(args.min_delay));
-    if let Some(factor) = args.factor {
-        set = set.with_spacing(Spacing::Exponential { factor });
-    }
-    set.build().map_err(Failure::usage)
-}
-
 fn durations(args: &CompareArgs, limit: Option<Limit>) -> Result<Vec<Duration>, Failure> {
     let durations = read_durations(&args.durations)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // some ten thousand
@@ -227,7 +222,13 @@ pub(crate) fn drawn(durations: &Durations, jobs: usize, seed: u64) -> impl Itera
 fn run(rule: Named, policy: &Arc<Policy>, durations: &[Duration], limit: Option<Limit>, seed: u64) -> Played {
     match rule {
         Named::Peer(mut peer) => played(&mut peer, durations, limit, seed),
-        Named::Exponential => played(&mut Exponential::new(policy), durations, limit, seed),
+        Named::Given => played(&mut Exponential::new(policy), durations, limit, seed),
+        Named::Exponential => {
+            let other = !matches!(policy.spacing(), Spacing::Exponential { .. });
+            let usual = policy.to_builder().with_spacing(Spacing::default()).build();
+            let policy = usual.ok().filter(|_| other).unwrap_or_else(|| Policy::clone(policy));
+            played(&mut Exponential::new(&policy), durations, limit, seed)
+        }
         Named::Learned => played(&mut Learned::new(Arc::clone(policy)), durations, limit, seed),
         Named::Oracle => {
             let max = policy.max_delay().unwrap_or(Duration::MAX);

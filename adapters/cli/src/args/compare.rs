@@ -2,14 +2,13 @@
 #![allow(clippy::doc_markdown)] // the doc comments are the program's help, which is no Markdown
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
-use super::policy::parse_duration;
-use super::{Rate, parse_rate};
+use super::{PolicyArgs, Rate, parse_rate};
 
-/// Durations are written 500ms, 30s, 5m, 1h30m.
+/// Jobs are waited for to their end: of the policy flags, delays, factor, jitter and request cost are played, and a
+/// constant or stepped schedule beside the named policies.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// How long the jobs take, in seconds: a distribution as in uniform:20..40, lognormal:480,0.5, exponential:60,
@@ -24,18 +23,6 @@ pub(crate) struct CompareArgs {
     /// How many jobs [default: 1000, or as many as the file has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) jobs: Option<u32>,
-    /// The shortest gap of exponential, learned and oracle
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1s")]
-    pub(crate) min_delay: Duration,
-    /// The longest gap of exponential, learned and oracle
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
-    pub(crate) max_delay: Duration,
-    /// How fast the gaps of exponential grow, at least 1 [default: 1.5]
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) factor: Option<f64>,
-    /// The delay that you would accept to save one request
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
-    pub(crate) request_cost: Duration,
     /// Play behind a limit of requests per second; needs --arrivals
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]
     pub(crate) rate: Option<Rate>,
@@ -51,4 +38,6 @@ pub(crate) struct CompareArgs {
     /// Print one JSON object a line for each policy
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
 }

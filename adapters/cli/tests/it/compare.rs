@@ -60,6 +60,22 @@ fn a_file_is_played_in_its_order_and_its_length() {
     assert!((number(&lines[0], "delay_mean_s") - (10.0 + 0.0 + 10.0) / 3.0).abs() < 1e-9, "{}", lines[0]);
 }
 
+/// The named rules stay what they are, and the schedule that a flag asks for is played beside them.
+#[test]
+fn a_schedule_of_ones_own_is_played_beside_the_others() {
+    let durations = ["--durations", "constant:95", "--policies", "exponential,heygen-guide", "--jobs", "5"];
+    let usual = played(&durations);
+    let lines = played(&[&durations[..], &["--schedule", "steps:30s@0,60s@1m"]].concat());
+    assert_eq!(lines[..2], usual[..]);
+    assert_eq!(lines[2]["policy"], "steps:30s@0s,1m@1m");
+    // Looks at 30 and 60, and at 120.
+    assert!((number(&lines[2], "requests_per_job") - 3.0).abs() < 1e-9, "{}", lines[2]);
+    assert!((number(&lines[2], "delay_mean_s") - 25.0).abs() < 1e-6, "{}", lines[2]);
+    let lines = played(&[&durations[..], &["--jitter", "none", "--factor", "2"]].concat());
+    // Looks at 1, 3, 7, 15, 31, 63, 123.
+    assert!((number(&lines[0], "requests_per_job") - 7.0).abs() < 1e-9, "{}", lines[0]);
+}
+
 #[test]
 fn behind_a_limit_looks_stand_in_line() {
     let arguments = ["--durations", "constant:10", "--policies", "k8s", "--jobs", "200"];
