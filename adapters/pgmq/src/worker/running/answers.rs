@@ -108,6 +108,8 @@ impl<T: FnMut(News<'_>)> Running<T> {
                     let reason = format!("{tries} workers in a row died while they looked at the job {:?}", job.id());
                     self.aside.push((claim, reason));
                 }
+                // A database that lost its last commits in a crash gives out the same ownership again.
+                Ok(_) if self.owned.handle(claim).is_some() => {}
                 Ok((job, snapshot)) => {
                     let resumed = snapshot.and_then(|snapshot| self.all.add_snapshot(snapshot).ok());
                     // A snapshot that cannot be used costs the wait's past and not the job.
