@@ -44,8 +44,8 @@ impl<T: FnMut(News<'_>)> Running<T> {
             }
         }
         leaving.jobs.extend(std::mem::take(&mut self.aside).into_iter().map(|(claim, _)| (claim, None)));
-        // A rewriting that is under way would bring an older snapshot.
-        if self.busy.release || self.busy.progress || leaving.jobs.is_empty() {
+        // A rewriting that is under way would bring an older snapshot, and an adoption might take what was just handed back.
+        if self.busy.release || self.busy.progress || self.busy.adopt || leaving.jobs.is_empty() {
             return;
         }
         self.busy.release = true;
