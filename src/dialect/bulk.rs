@@ -37,12 +37,13 @@ impl Dialect {
 
     /// What an answer to a bulk request says, by a dialect that has such requests.
     pub(crate) fn read_bulk<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> BulkAnswer {
-        let context = Context::of(self.description(), answer, now);
-        let hint = context.hint().map(|(hint, _)| hint);
+        let context = Context::of(self, &self.wanted.list, answer, now);
+        let found = context.hint();
+        let hint = found.map(|(hint, _)| hint);
         let failed = |reading: Reading| BulkAnswer::Failed(Box::new(reading));
         let Some(bulk) = self.bulk() else { return failed(malformed("the dialect has no bulk requests", hint)) };
         if let Some(reading) = context.read_envelope(hint) {
-            return failed(context.completed(reading));
+            return failed(context.completed(reading, found));
         }
         if !is_success(context.status) {
             return failed(context.read(None));
@@ -50,7 +51,7 @@ impl Dialect {
         let items = context.body.as_ref().and_then(|body| at(body, &bulk.items)).and_then(Value::as_array);
         let Some(items) = items else {
             let problem = format!("the answer has no list of jobs at {}", bulk.items);
-            return failed(context.completed(malformed(&problem, hint)));
+            return failed(context.completed(malformed(&problem, hint), found));
         };
         // A list that says two things of one job says nothing of it.
         let mut told: HashMap<String, Option<Reading>> = HashMap::with_capacity(items.len());

@@ -12,7 +12,8 @@ use super::description::{Description, EnvelopeClass, JobClass, Place};
 use super::hints::{parse_delay, read_hint};
 use super::instant::parse_instant;
 use super::rate_limit::{exhausted_for, nothing_remains};
-use super::{Address, Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened, without_secrets};
+use super::wanted::Node;
+use super::{Address, Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened, take_at, without_secrets};
 use crate::{Hint, LookError, Observation, Timestamp};
 
 /// An answer is either read, or followed elsewhere.
@@ -100,7 +101,7 @@ impl Dialect {
         now: Timestamp,
         refined: &[(usize, Timestamp)],
     ) -> Answer {
-        let context = Context { refined, ..Context::of(self.description(), answer, now) };
+        let context = Context { refined, ..Context::of(self, &self.wanted.look, answer, now) };
         let declared = context.declared();
         if declared.is_none()
             && let Meaning::Redirect { permanent } = meaning(context.status)
@@ -113,7 +114,7 @@ impl Dialect {
 
     /// What an answer says that was asked for the result alone.
     pub(crate) fn read_result<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> ResultAnswer {
-        let context = Context::of(self.description(), answer, now);
+        let context = Context::of(self, &self.wanted.look, answer, now);
         let unfinished = |rule: Rule| {
             let hint = context.hint().map(|(hint, _)| hint);
             ResultAnswer::Missing(Box::new(Reading::of(Observation::Running { hint }, rule)))
@@ -136,10 +137,11 @@ impl Dialect {
                 {
                     return ResultAnswer::Missing(Box::new(failed));
                 }
-                let rules = &self.description().result;
                 ResultAnswer::Found(match &context.body {
-                    Some(body) if rules.pointers.is_empty() => Some(body.clone()),
-                    Some(body) => rules.within(body).cloned(),
+                    Some(_) if self.description().result.pointers.is_empty() => {
+                        serde_json::from_slice(context.bytes).ok()
+                    }
+                    Some(_) => context.result(),
                     None => context.text(),
                 })
             }
@@ -148,13 +150,13 @@ impl Dialect {
 
     /// A failed request under a good status.
     pub(crate) fn envelope_error<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Option<Reading> {
-        let context = Context::of(self.description(), answer, now);
+        let context = Context::of(self, &self.wanted.look, answer, now);
         context.read_envelope(context.hint().map(|(hint, _)| hint))
     }
 
     /// The backend's code for a failed request.
     pub(crate) fn error_code<B: AsRef<[u8]>>(&self, answer: &Response<B>) -> Option<String> {
-        let body = serde_json::from_slice::<Value>(answer.body().as_ref()).ok();
+        let body = self.wanted.look.read(answer.body().as_ref());
         self.description().code.text(body.as_ref(), answer.headers())
     }
 }
@@ -164,17 +166,31 @@ pub(super) struct Context<'a> {
     pub(super) status: u16,
     headers: &'a HeaderMap,
     bytes: &'a [u8],
+    /// What is wanted of the body; `None` where it is no JSON.
     pub(super) body: Option<Value>,
+    wanted_result: &'a Node,
     now: Timestamp,
     refined: &'a [(usize, Timestamp)],
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn of<B: AsRef<[u8]>>(description: &'a Description, answer: &'a Response<B>, now: Timestamp) -> Self {
+    pub(super) fn of<B: AsRef<[u8]>>(
+        dialect: &'a Dialect,
+        wanted: &Node,
+        answer: &'a Response<B>,
+        now: Timestamp,
+    ) -> Self {
         let bytes = answer.body().as_ref();
-        let body = serde_json::from_slice(bytes).ok();
-        let status = answer.status().as_u16();
-        Self { description, status, headers: answer.headers(), bytes, body, now, refined: &[] }
+        Self {
+            description: dialect.description(),
+            status: answer.status().as_u16(),
+            headers: answer.headers(),
+            bytes,
+            body: wanted.read(bytes),
+            wanted_result: &dialect.wanted.result,
+            now,
+            refined: &[],
+        }
     }
 
     fn declared(&self) -> Option<JobClass> {
@@ -183,18 +199,18 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn read(self, declared: Option<JobClass>) -> Reading {
-        let hint = self.hint().map(|(hint, _)| hint);
+        let found = self.hint();
+        let hint = found.map(|(hint, _)| hint);
         let reading = match (self.read_envelope(hint), declared) {
             (Some(failed), _) => failed,
             (None, Some(class)) => self.read_class(class, Rule::DeclaredStatus, hint),
             (None, None) => self.read_by_meaning(hint),
         };
-        self.completed(reading)
+        self.completed(reading, found)
     }
 
-    /// A reading with everything that the answer tells beside the state.
-    pub(super) fn completed(&self, mut reading: Reading) -> Reading {
-        let found = self.hint();
+    /// A reading with everything that the answer tells beside the state, and the hint that was found in it.
+    pub(super) fn completed(&self, mut reading: Reading, found: Option<(Hint, HintSource)>) -> Reading {
         let hint = found.map(|(hint, _)| hint);
         let told_to_all = match reading.observation {
             Observation::Throttled { .. } => hint,
@@ -359,11 +375,17 @@ impl<'a> Context<'a> {
         let follow = rules.follow.as_ref().and_then(|place| place.text(self.body.as_ref(), self.headers));
         match (&self.body, follow) {
             (_, Some(address)) => reading.result_at = Some(Address::new(address)),
-            (Some(body), None) => reading.result = rules.within(body).cloned(),
+            (Some(_), None) => reading.result = self.result(),
             // The whole body is text.
             (None, None) if rules.pointers.iter().any(String::is_empty) => reading.result = self.text(),
             (None, None) => {}
         }
+    }
+
+    /// The result in a body that is JSON. Read by itself, since it may be most of the body, and hardly an answer has one.
+    fn result(&self) -> Option<Value> {
+        let mut body = self.wanted_result.read(self.bytes)?;
+        self.description.result.pointers.iter().find_map(|pointer| take_at(&mut body, pointer))
     }
 
     /// The body as text, where it is that.

@@ -233,8 +233,12 @@ impl fmt::Display for Place {
 impl Words {
     /// What a word means; `None` where it is unknown.
     pub(crate) fn class(&self, word: &str) -> Option<JobClass> {
-        let lower = word.to_lowercase();
-        self.known.iter().find(|(known, _)| *known == lower).map(|(_, class)| *class)
+        let lower = (!word.is_ascii()).then(|| word.to_lowercase());
+        let is_same = |known: &str| match &lower {
+            Some(lower) => known == lower,
+            None => known.eq_ignore_ascii_case(word),
+        };
+        self.known.iter().find(|(known, _)| is_same(known)).map(|(_, class)| *class)
     }
 }
 
@@ -248,13 +252,6 @@ impl Condition {
                 found(pointer).and_then(as_text).is_some_and(|text| text.to_lowercase() == *word)
             }
         }
-    }
-}
-
-impl ResultRules {
-    /// The result in a body.
-    pub(crate) fn within<'v>(&self, body: &'v Value) -> Option<&'v Value> {
-        self.pointers.iter().find_map(|pointer| at(body, pointer))
     }
 }
 

@@ -73,8 +73,17 @@ pub(crate) fn read_hint(
     body: Option<Duration>,
     now: Timestamp,
 ) -> Option<(Hint, HintSource)> {
+    if body.is_none() && !headers.keys().any(|name| may_hint(name, own)) {
+        return None;
+    }
     let answer = Answer { headers, own, body, now };
     RANKS.iter().find_map(|&source| Some((Hint::after(answer.delay(source)?), source)))
+}
+
+/// Whether a header of this name may say when to ask again. Most answers have none, and are looked through but once.
+fn may_hint(name: &HeaderName, own: Option<&HintHeader>) -> bool {
+    const BEGINNINGS: [&str; 5] = ["retry-after", "ratelimit", "x-ms-retry-after", "x-ratelimit", "x-rate-limit"];
+    BEGINNINGS.iter().any(|start| name.as_str().starts_with(start)) || own.is_some_and(|own| own.name == *name)
 }
 
 /// A delay as the wire writes it: ASCII digits, perhaps with a decimal fraction, whitespace around them.

@@ -13,6 +13,7 @@ mod instant;
 mod rate_limit;
 mod reading;
 mod template;
+mod wanted;
 
 use core::fmt;
 use core::time::Duration;
@@ -34,6 +35,7 @@ pub(crate) use hints::{parse_delay, parse_http_date};
 pub(crate) use rate_limit::exhausted_for;
 pub use reading::{Reading, Rule};
 pub(crate) use template::ID;
+use wanted::Wanted;
 
 use crate::policy::PolicyBuilder;
 
@@ -67,6 +69,7 @@ const PRESETS: [(&str, &str); 17] = [
 #[derive(Clone)]
 pub struct Dialect {
     inner: Arc<Description>,
+    wanted: Arc<Wanted>,
     digest: u64,
 }
 
@@ -116,7 +119,9 @@ impl Dialect {
     /// # Errors
     /// The key that is wrong, and what to write instead.
     pub fn from_toml(text: &str) -> Result<Self, DialectError> {
-        Ok(Self { inner: Arc::new(file::parse(text)?), digest: digest(text) })
+        let description = file::parse(text)?;
+        let wanted = Arc::new(Wanted::by(&description));
+        Ok(Self { inner: Arc::new(description), wanted, digest: digest(text) })
     }
 
     /// The dialect's name.
@@ -206,6 +211,11 @@ fn digest(text: &str) -> u64 {
 pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     let found = if pointer.contains('~') { value.pointer(pointer) } else { at_plain(value, pointer) };
     found.filter(|value| !value.is_null())
+}
+
+/// The same, taken out of there.
+fn take_at(value: &mut Value, pointer: &str) -> Option<Value> {
+    value.pointer_mut(pointer).map(Value::take).filter(|value| !value.is_null())
 }
 
 /// Several pointers are followed in each answer, and hardly one has an escape (RFC 6901 §3), for which

@@ -22,6 +22,9 @@ pub(super) fn nothing_remains(headers: &HeaderMap) -> bool {
 ///
 /// A malformed field says nothing, and neither does one that a cache kept (`Age` above zero).
 pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Duration> {
+    if !headers.contains_key(&RATE_LIMIT) {
+        return None;
+    }
     let quotas = rate_limit(headers)?;
     let exhausted = quotas.iter().filter(|quota| quota.remaining == 0);
     exhausted.filter_map(|quota| quota.window).max().map(Duration::from_secs)
@@ -53,6 +56,9 @@ pub(super) fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let names = headers.keys().filter(|name| exhausted(name));
     names.filter_map(|name| first(headers, name.as_str(), delay)).max()
 }
+
+/// Looked for in every answer.
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// What remains of a quota, and when it is full again: prefixes, since what follows (`-requests`,
 /// `-tokens`) tells the quotas of one answer apart.
@@ -118,7 +124,7 @@ fn rate_limit(headers: &HeaderMap) -> Option<Vec<Quota>> {
     }
     let is_blank = |c| c == b' ' || c == b'\t';
     let mut quotas = Vec::new();
-    for line in headers.get_all("ratelimit") {
+    for line in headers.get_all(&RATE_LIMIT) {
         let mut list = List(line.as_bytes().trim_ascii());
         while !list.0.is_empty() {
             quotas.push(list.quota()?);

@@ -2,14 +2,14 @@
 
 use core::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::Job;
 use crate::learn::{Lesson, Since, Taught};
 use crate::{GapRange, HintRule, Outcome, Policy, Position, Schedule, Timestamp};
 
 /// The header by which jobwatch's own simulator tells when a job was created.
-const SIMULATED: &str = "x-jobwatch-created-at";
+static SIMULATED: HeaderName = HeaderName::from_static("x-jobwatch-created-at");
 
 /// A job that has done less than this says nothing about the rest.
 const LEAST_PROGRESS: f64 = 0.02;
@@ -59,7 +59,7 @@ impl Job {
     }
 
     pub(super) fn note_simulation(&mut self, headers: &HeaderMap) {
-        if headers.contains_key(SIMULATED) {
+        if headers.contains_key(&SIMULATED) {
             self.extra().simulated = true;
         }
     }
