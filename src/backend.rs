@@ -1,15 +1,18 @@
 //! A dialect bound to an address and credentials: builds requests, and decides where they may go.
 
+mod prepared;
+
 use core::fmt;
 use core::num::NonZeroU64;
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
 use std::string::{String, ToString};
+use std::sync::OnceLock;
 use std::vec::Vec;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Uri};
 use percent_encoding::utf8_percent_encode;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -17,6 +20,7 @@ use url::Url;
 
 use crate::dialect::{Ask, ID, extend_missing, without_secrets};
 use crate::{Dialect, LookError, Timestamp};
+use prepared::Prepared;
 
 /// One backend: a dialect, the address where it is spoken, and the headers that go with each request.
 ///
@@ -30,6 +34,8 @@ pub struct Backend {
     max_body: u64,
     /// How often the credentials were renewed.
     renewals: u32,
+    /// Made at the first look; every change of the headers makes it anew.
+    prepared: OnceLock<Box<Prepared>>,
 }
 
 impl Backend {
@@ -47,7 +53,8 @@ impl Backend {
         let description = dialect.description();
         let allowed = description.allowed_origins.iter().map(Url::origin).collect();
         let max_body = description.max_body;
-        Ok(Self { dialect, base, headers: HeaderMap::new(), allowed, max_body, renewals: 0 })
+        let (headers, prepared) = (HeaderMap::new(), OnceLock::new());
+        Ok(Self { dialect, base, headers, allowed, max_body, renewals: 0, prepared })
     }
 
     /// Adds a header to every request, for example a credential. Its value is never printed.
@@ -61,6 +68,7 @@ impl Backend {
         let mut value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
         value.set_sensitive(true);
         self.headers.insert(header, value);
+        self.prepared = OnceLock::new();
         Ok(self)
     }
 
@@ -178,6 +186,29 @@ impl Backend {
         Ok(self.below_base(&create.path))
     }
 
+    /// The request that asks for one job, at its own address or by the dialect's path.
+    pub(crate) fn look_request(&self, job: &JobRef) -> Result<Request<Vec<u8>>, LookError> {
+        if job.poll_url().is_none()
+            && let Some(uri) = self.prepared().poll_uri(self, &job.id)
+        {
+            let mut request = self.prepared_request(uri?);
+            request.method_mut().clone_from(&self.dialect.description().poll.method);
+            return Ok(request);
+        }
+        self.poll_request(&self.poll_url(job)?)
+    }
+
+    fn prepared(&self) -> &Prepared {
+        self.prepared.get_or_init(|| Box::new(Prepared::of(self)))
+    }
+
+    fn prepared_request(&self, uri: Uri) -> Request<Vec<u8>> {
+        let mut request = Request::new(Vec::new());
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.prepared().headers);
+        request
+    }
+
     pub(crate) fn poll_request(&self, url: &Url) -> Result<Request<Vec<u8>>, LookError> {
         self.ask(&self.dialect.description().poll, url)
     }
@@ -201,12 +232,18 @@ impl Backend {
     /// The request that asks for all of these ids, or for the page of its answer that this token names.
     pub(crate) fn bulk_request<'i>(
         &self,
-        ids: impl IntoIterator<Item = &'i str>,
+        ids: impl IntoIterator<Item = &'i str, IntoIter: Clone>,
         page: Option<&str>,
     ) -> Result<Request<Vec<u8>>, LookError> {
         let bulk = self.dialect.bulk().ok_or(LookError::BadUrl)?;
+        let ids = ids.into_iter();
+        if page.is_none()
+            && let Some(uri) = self.prepared().bulk_uri(ids.clone())
+        {
+            return Ok(self.prepared_request(uri));
+        }
         let mut path = bulk.path.0.clone();
-        for (number, id) in ids.into_iter().enumerate() {
+        for (number, id) in ids.enumerate() {
             if number > 0 {
                 path.push_str(&bulk.separator);
             }
@@ -265,11 +302,16 @@ impl Backend {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = url.as_str().parse().map_err(|_| LookError::BadUrl)?;
-        let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
-        extend_missing(headers, constant);
-        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        *request.headers_mut() = self.headers_with(constant);
         Ok(request)
+    }
+
+    /// The caller's headers, and what they lack.
+    fn headers_with(&self, constant: &HeaderMap) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        extend_missing(&mut headers, constant);
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        headers
     }
 
     /// A path with its query appended to the base address's path, which without a path stays as it is.

@@ -314,13 +314,18 @@ impl Job {
                     let id = HopId { attempt: attempt.id, hop: 0 };
                     self.sent_at = now;
                     let moved_to = self.extra.as_ref().and_then(|extra| extra.moved_to.as_deref());
-                    let url = match moved_to {
-                        Some(url) => terms.backend.trusted(terms.backend.base(), url),
-                        None => terms.backend.poll_url(&self.job),
-                    };
-                    match url.and_then(|url| Ok((terms.backend.poll_request(&url)?, url))) {
+                    let backend = terms.backend;
+                    let moved_to = moved_to.map(|url| backend.trusted(backend.base(), url)).transpose();
+                    let request = moved_to.and_then(|url| {
+                        let request = match &url {
+                            Some(url) => backend.poll_request(url),
+                            None => backend.look_request(&self.job),
+                        };
+                        Ok((request?, url))
+                    });
+                    match request {
                         Ok((request, url)) => {
-                            self.hop = Some(Box::new(Hop::new(terms.backend.renewals(), Some(url))));
+                            self.hop = Some(Box::new(Hop::new(backend.renewals(), url)));
                             return self.send(id, request, attempt.timeout);
                         }
                         Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::string::String;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::LookError;
 
@@ -55,15 +55,27 @@ impl Template {
     /// # Errors
     /// An id that is a path must not climb out of it.
     pub(crate) fn expand(&self, id: &str) -> Result<String, LookError> {
-        let id = if self.reserved {
-            if id.split('/').any(|segment| matches!(segment, "." | "..")) {
-                return Err(LookError::BadUrl);
-            }
-            utf8_percent_encode(id, if self.before.contains('?') { QUERY } else { PATH })
-        } else {
-            utf8_percent_encode(id, ID)
-        };
+        let id = self.encoded(id)?;
         Ok(std::format!("{}{id}{}", self.before, self.after))
+    }
+
+    /// An id as it stands in the path.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn encoded<'i>(&self, id: &'i str) -> Result<PercentEncode<'i>, LookError> {
+        if !self.reserved {
+            return Ok(utf8_percent_encode(id, ID));
+        }
+        if id.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(LookError::BadUrl);
+        }
+        Ok(utf8_percent_encode(id, if self.before.contains('?') { QUERY } else { PATH }))
+    }
+
+    /// What stands before the id, and after it.
+    pub(crate) fn around(&self) -> (&str, &str) {
+        (&self.before, &self.after)
     }
 }
 

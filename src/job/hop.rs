@@ -6,7 +6,7 @@ use std::vec::Vec;
 use url::Url;
 
 use super::{HopId, Job, JobStep, Refused, Taken, Terms};
-use crate::{Backend, LookError, Timestamp};
+use crate::{Backend, JobRef, LookError, Timestamp};
 
 /// Redirects followed in a row.
 const MOST_HOPS: usize = 5;
@@ -25,22 +25,35 @@ pub(super) struct Hop {
     pub(super) for_result: bool,
     /// How often the backend's credentials had been renewed when it was sent.
     pub(super) renewals: u32,
-    /// Where this attempt has been, the present address last.
+    /// Where this attempt has been, the present address last; by the dialect's path only once somebody has asked for it.
     pub(super) visited: Vec<Url>,
 }
 
 impl Hop {
-    /// The first request of an attempt; without an address it is shared with other jobs.
+    /// The first request of an attempt, which is for this job alone; without an address it goes where the job is asked for.
     pub(super) fn new(renewals: u32, url: Option<Url>) -> Self {
         Self {
             number: 0,
             pending: false,
             permanent: true,
-            shared: url.is_none(),
+            shared: false,
             for_result: false,
             renewals,
             visited: url.into_iter().collect(),
         }
+    }
+
+    /// The first request of an attempt, which is shared with other jobs.
+    pub(super) fn shared(renewals: u32) -> Self {
+        Self { shared: true, ..Self::new(renewals, None) }
+    }
+
+    /// Where the request under way was sent; a shared one was sent nowhere for this job.
+    pub(super) fn url(&mut self, backend: &Backend, job: &JobRef) -> Option<&Url> {
+        if self.visited.is_empty() && !self.shared {
+            self.visited.push(backend.poll_url(job).ok()?);
+        }
+        self.visited.last()
     }
 }
 
@@ -59,6 +72,7 @@ impl Job {
             false if renewable => Refused::Renewable,
             false => return None,
         };
+        hop.url(terms.backend, &self.job);
         hop.pending = true;
         hop.number = hop.number.checked_add(1)?;
         self.failed_requests = self.failed_requests.saturating_add(1);
@@ -68,7 +82,7 @@ impl Job {
     /// Notes a redirect, to be sent at the next poll.
     pub(super) fn follow(&mut self, backend: &Backend, to: &str, permanent: bool) -> Result<(), LookError> {
         let hop = self.hop.as_mut().ok_or(LookError::RedirectLoop)?;
-        let from = hop.visited.last().ok_or(LookError::RedirectLoop)?;
+        let from = hop.url(backend, &self.job).ok_or(LookError::RedirectLoop)?;
         let url = backend.trusted(from, to)?;
         if hop.visited.len() > MOST_HOPS || hop.visited.contains(&url) {
             return Err(LookError::RedirectLoop);
@@ -99,7 +113,7 @@ impl Job {
 
     /// A 202's `Location`: asked from now on, if it may be; else the old address goes on serving.
     pub(super) fn move_to(&mut self, backend: &Backend, address: &str) {
-        let told_at = self.hop.as_ref().and_then(|hop| hop.visited.last());
+        let told_at = self.hop.as_mut().and_then(|hop| hop.url(backend, &self.job));
         let url = told_at.and_then(|told_at| backend.trusted(told_at, address).ok());
         if let Some(url) = url.filter(|url| backend.poll_request(url).is_ok()) {
             self.extra().moved_to = Some(String::from(url).into_boxed_str());

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::string::ToString;
 use std::sync::Arc;
 
+use http::header::{AGE, CACHE_CONTROL, DATE};
 use http::{HeaderMap, Response};
 
 use super::lesson::Expecting;
@@ -125,7 +126,7 @@ impl Job {
             (extra.progress, extra.queue_position) = (reading.progress, reading.queue_position);
         }
         if let Some(address) = reading.cancel_at.take() {
-            let told_at = self.hop.as_ref().and_then(|hop| hop.visited.last()).unwrap_or(backend.base());
+            let told_at = self.hop.as_mut().and_then(|hop| hop.url(backend, &self.job)).unwrap_or(backend.base());
             let address = told_at.join(&address).map_or(address, Address::new);
             self.extra().cancel_at = Some(address);
         }
@@ -153,14 +154,14 @@ impl Job {
 
 /// How old an answer of a cache is (RFC 9111 §5.1).
 fn age_of(headers: &HeaderMap) -> Option<Duration> {
-    Some(Duration::from_secs(header_text(headers, "age")?.trim().parse().ok()?))
+    Some(Duration::from_secs(header_text(headers, AGE)?.trim().parse().ok()?))
 }
 
 /// For how long a cache will repeat its answer: what is left of `max-age`, for a cache in front of many `s-maxage` (RFC
 /// 9111 §5.2.2). Where no `Age` tells that a cache has answered, none is known of.
 fn repeated_for(headers: &HeaderMap) -> Option<Duration> {
     let age = age_of(headers)?;
-    let control = header_text(headers, "cache-control")?;
+    let control = header_text(headers, CACHE_CONTROL)?;
     let seconds = |name: &str| {
         control.split(',').find_map(|directive| {
             let (key, value) = directive.split_once('=')?;
@@ -184,8 +185,8 @@ fn observation_of(class: JobClass) -> Option<Observation> {
 
 /// An instant of the server's clock on ours, as far as its `Date` (RFC 9110 §6.6.1) tells the difference.
 fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -> Timestamp {
-    let date = header_text(response.headers(), "date").and_then(|date| crate::dialect::parse_http_date(&date));
-    let Some(date) = date.filter(|_| !response.headers().contains_key("age")) else { return instant };
+    let date = header_text(response.headers(), DATE).and_then(|date| crate::dialect::parse_http_date(&date));
+    let Some(date) = date.filter(|_| !response.headers().contains_key(AGE)) else { return instant };
     let (behind, ahead) = (now.saturating_since(date), date.saturating_since(now));
     if behind > CLOCK_TOLERANCE {
         instant.saturating_add(behind)

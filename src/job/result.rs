@@ -20,7 +20,7 @@ impl Job {
         reading: &mut Reading,
         changed: bool,
     ) -> Option<Taken> {
-        let told_at = self.hop.as_ref()?.visited.last()?.clone();
+        let told_at = self.hop.as_mut()?.url(terms.backend, &self.job)?.clone();
         let url = match reading.result_at.take() {
             Some(address) => match terms.backend.trusted(&told_at, &address) {
                 Err(LookError::ForeignOrigin) => {

@@ -28,7 +28,7 @@ impl Job {
     /// Takes part in a request that is sent now, if the job is due or may be looked at early.
     pub(crate) fn share(&mut self, backend: &Backend, policy: &Policy, now: Timestamp) -> Option<AttemptId> {
         let attempt = self.poller.look_early(policy, now)?;
-        self.hop = Some(Box::new(Hop::new(backend.renewals(), None)));
+        self.hop = Some(Box::new(Hop::shared(backend.renewals())));
         self.sent_at = now;
         self.requests = self.requests.saturating_add(1);
         Some(attempt.id)
