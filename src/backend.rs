@@ -435,7 +435,7 @@ impl TryFrom<StoredJobRef> for JobRef {
             let more = More { poll_url: stored.poll_url, expected_duration: stored.expected_duration };
             job.more = Some(Box::new(more));
         }
-        Ok(stored.created_at.into_iter().fold(job, Self::created_at))
+        Ok(stored.created_at.into_iter().fold(job, Self::with_created_at))
     }
 }
 
@@ -456,7 +456,7 @@ impl JobRef {
 
     /// The job was created by us at this instant: a 404 shortly afterwards means "not yet visible".
     #[must_use]
-    pub fn created_at(mut self, at: Timestamp) -> Self {
+    pub fn with_created_at(mut self, at: Timestamp) -> Self {
         self.created_at = NonZeroU64::new(at.as_nanos());
         self
     }
@@ -471,7 +471,7 @@ impl JobRef {
     /// The backend expects the job to take so long from its creation on: the first look comes then, within the policy's
     /// bounds.
     #[must_use]
-    pub fn expected_to_take(mut self, duration: Duration) -> Self {
+    pub fn with_expected_duration(mut self, duration: Duration) -> Self {
         self.more.get_or_insert_default().expected_duration = Some(duration);
         self
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::fleet::Pace;
 use crate::learn::{Histories, History, HistoryKey, Learner, Since};
@@ -276,7 +276,7 @@ impl Session {
     }
 
     /// A generator for the jitter of one wait: from the seed that was given, or else from this word of entropy.
-    pub fn rng(&self, entropy: u64) -> ChaCha8Rng {
+    pub fn rng(&self, entropy: u64) -> impl Rng + use<> {
         ChaCha8Rng::seed_from_u64(self.seed.unwrap_or(entropy))
     }
 

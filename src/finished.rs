@@ -62,6 +62,7 @@ pub struct Finished {
 
 /// Why a request brought no answer. Drivers translate their client's errors into these.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TransportError {
     /// What happened, in the terms of the core.
     pub error: LookError,

@@ -84,9 +84,9 @@
 //! | `alloc` | `learn`: histories of durations and the plans that waste least; needs `libm` |
 //! | `serde` | snapshots, still without `std` |
 //! | `http` (default) | dialects, `Backend`, `Watch`, `Submit`, `Cancel`, `Fleet`, `Stats`: the HTTP life of a job, without a socket |
-//! | `metrics` | [`meter`]: the `metrics` facade, for the drivers |
+//! | `metrics` | requests and ends told to the `metrics` facade, see `driver::meter` |
 //! | `testing` | `testing`: worlds in simulated time, strategies and assertions, for your own tests |
-//! | `gzip` | `body`: answers decoded and bounded as they come, for the drivers |
+//! | `gzip` | `driver::body`: answers decoded and bounded as they come |
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -99,8 +99,6 @@ extern crate std;
 mod action;
 #[cfg(feature = "http")]
 mod backend;
-#[cfg(feature = "gzip")]
-pub mod body;
 #[cfg(feature = "http")]
 mod cancel;
 #[cfg(feature = "http")]
@@ -110,6 +108,8 @@ mod dialect;
 #[cfg(feature = "http")]
 mod download;
 #[cfg(feature = "http")]
+pub mod driver;
+#[cfg(feature = "http")]
 mod finished;
 #[cfg(feature = "http")]
 mod fleet;
@@ -117,8 +117,6 @@ mod fleet;
 mod job;
 #[cfg(feature = "alloc")]
 pub mod learn;
-#[cfg(feature = "http")]
-pub mod meter;
 mod observation;
 #[cfg(feature = "alloc")]
 pub mod play;
@@ -154,17 +152,23 @@ pub use schedule::{
 pub use snapshot::{PollerSnapshot, SNAPSHOT_VERSION, SnapshotError};
 pub use time::Timestamp;
 
+/// The crates whose types are part of this one's face, in the versions that it speaks.
+#[doc(no_inline)]
+pub use rand_core;
+#[cfg(feature = "http")]
+#[doc(no_inline)]
+pub use {http, serde_json};
+
 #[cfg(feature = "http")]
 pub use {
     backend::{Backend, BackendError, IdError, JobRef},
     cancel::{Cancel, CancelAction, CancelError, Cancellation},
-    client::{BuildError, ClientBuilder, Credentials, FromSession, Session},
+    client::{BuildError, ClientBuilder, Credentials},
     dialect::{Address, Dialect, DialectError, HintSource, Reading, Rule},
-    download::{Download, DownloadStep},
     finished::{Finished, TransportError},
     fleet::{
-        ClassId, DEFAULT_MAX_IN_FLIGHT, Distinct, Feed, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RateError,
-        RateLimit, RequestId,
+        ClassId, DEFAULT_MAX_IN_FLIGHT, Fleet, FleetAction, FleetEvent, JobHandle, Progress, RateError, RateLimit,
+        RequestId,
     },
     snapshot::JobSnapshot,
     stats::{Outcomes, Stats, Times},

@@ -129,6 +129,27 @@ impl Policy {
         self.set.max_polls
     }
 
+    /// The failed look in a row that ends the wait; `None` where that is limited by time alone, once the backend has given
+    /// a good answer.
+    pub fn max_consecutive_failures(&self) -> Option<u32> {
+        self.set.max_failures
+    }
+
+    /// How long looks may go on failing, once the backend has given a good answer.
+    pub fn max_failure_time(&self) -> Duration {
+        self.set.max_failure_time
+    }
+
+    /// The ends of the backoff after failed looks.
+    pub fn failure_backoff(&self) -> (Duration, Duration) {
+        self.set.failure_backoff
+    }
+
+    /// How often in a row, and over how long, the backend denies knowing a job before it counts as lost.
+    pub fn lost_after(&self) -> (u32, Duration) {
+        self.set.lost_after
+    }
+
     /// The longest server's hint that is followed in full.
     pub fn max_retry_after(&self) -> Duration {
         self.set.max_retry_after

@@ -360,8 +360,9 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Submit<B, P> {
         };
         let expected = description.expected_duration.text(body.as_ref(), response.headers());
         let expected = expected.and_then(|text| parse_delay(&text, HintUnit::Seconds));
-        let created =
-            |job: JobRef| expected.into_iter().fold(job.created_at(self.creating_since), JobRef::expected_to_take);
+        let created = |job: JobRef| {
+            expected.into_iter().fold(job.with_created_at(self.creating_since), JobRef::with_expected_duration)
+        };
         let address = place(description.poll_url.as_ref()).and_then(|address| as_text(&address));
         let address = address.and_then(|address| backend.create_url().ok()?.join(&address).ok());
         if description.poll.path.is_none() {

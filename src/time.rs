@@ -78,3 +78,12 @@ impl From<std::time::SystemTime> for Timestamp {
         Self(since.map_or(0, nanos))
     }
 }
+
+#[cfg(feature = "http")]
+impl From<Timestamp> for std::time::SystemTime {
+    /// Where the system cannot tell an instant so late, its epoch.
+    fn from(at: Timestamp) -> Self {
+        let epoch = Self::UNIX_EPOCH;
+        epoch.checked_add(Duration::from_nanos(at.0)).unwrap_or(epoch)
+    }
+}

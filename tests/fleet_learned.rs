@@ -25,7 +25,7 @@ struct Kilns {
 impl Kilns {
     /// Starts a firing now, and has it waited for.
     fn fire(&mut self, world: &mut World, duration: Duration, word: &'static str) -> JobRef {
-        let job = job(&format!("job-{}", self.over.len())).created_at(world.clock);
+        let job = job(&format!("job-{}", self.over.len())).with_created_at(world.clock);
         self.over.insert(job.id().to_owned(), (world.clock.saturating_since(http_support::START) + duration, word));
         world.fleet.insert(job.clone(), world.clock);
         job
@@ -102,16 +102,16 @@ fn the_first_look_at_a_job_of_our_own_making_comes_by_the_plan() {
     };
     let now = at(Duration::ZERO);
     assert_eq!(first(job("theirs"), learned()), Duration::ZERO);
-    let ours = first(job("ours").created_at(now), learned());
+    let ours = first(job("ours").with_created_at(now), learned());
     assert!((secs(15)..secs(31)).contains(&ours), "{ours:?}");
     // What has passed since has passed.
-    let later = first(job("ours").created_at(now.saturating_sub(secs(10))), learned());
+    let later = first(job("ours").with_created_at(now.saturating_sub(secs(10))), learned());
     assert!(later.abs_diff(ours.saturating_sub(secs(10))) < secs(1), "{later:?} after {ours:?}");
-    assert_eq!(first(job("ours").created_at(now.saturating_sub(secs(100))), learned()), Duration::ZERO);
+    assert_eq!(first(job("ours").with_created_at(now.saturating_sub(secs(100))), learned()), Duration::ZERO);
     // A first look that the policy sets is not touched, and neither are other schedules.
     let at_once = learned().with_first_look(jobwatch::FirstLook::AtOnce);
-    assert_eq!(first(job("ours").created_at(now), at_once), Duration::ZERO);
-    assert_eq!(first(job("ours").created_at(now), learned().with_factor(1.5)), Duration::ZERO);
+    assert_eq!(first(job("ours").with_created_at(now), at_once), Duration::ZERO);
+    assert_eq!(first(job("ours").with_created_at(now), learned().with_factor(1.5)), Duration::ZERO);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn lessons_of_every_outcome() {
     let policy = || learned().with_spacing(Spacing::Constant).with_min_delay(secs(10)).with_total_timeout(secs(95));
     let lesson = |word: &'static str, ended: Option<&'static str>, after: u64| {
         let mut world = World::new(kiln(), policy());
-        world.fleet.insert(job("a").created_at(world.clock), world.clock);
+        world.fleet.insert(job("a").with_created_at(world.clock), world.clock);
         world.run(&mut |sent| {
             let headers: Vec<_> = ended.map(|at| ("x-jobwatch-ended-at", at)).into_iter().collect();
             let over = sent.time() >= secs(after);
@@ -188,7 +188,7 @@ fn refused_and_stopped_waits_teach_the_fleet_nothing() {
 #[test]
 fn our_own_simulator_is_known_by_its_header() {
     let mut world = World::new(kiln(), learned());
-    world.fleet.insert(job("a").created_at(world.clock), world.clock);
+    world.fleet.insert(job("a").with_created_at(world.clock), world.clock);
     world.run(&mut |sent| {
         let word = if sent.time() < secs(20) { "Heating" } else { "fired" };
         Reply::Answer(
@@ -287,7 +287,7 @@ fn progress_sharpens_the_plan_of_one_job() {
     let backend = |text: &str| Backend::new(dialect(&format!("{KILN}{text}")), Some(BASE)).unwrap();
     let looks = |backend: Backend| {
         let mut world = World::new(backend, learned().with_request_cost(secs(5)));
-        world.fleet.insert(job("a").created_at(world.clock), world.clock);
+        world.fleet.insert(job("a").with_created_at(world.clock), world.clock);
         world.run(&mut |sent| {
             let done = sent.time().as_secs_f64() / 600.0;
             let word = if done < 1.0 { "Heating" } else { "fired" };
@@ -317,7 +317,7 @@ fn classes_and_policies_learn_apart_and_single_looks_nothing() {
     for (number, (class, duration)) in [(short, 5), (long, 500), (fixed, 5), (once, 5)].into_iter().enumerate() {
         let id = format!("job-{number}");
         kilns.over.insert(id.clone(), (secs(duration), "fired"));
-        world.fleet.insert_in(class, job(&id).created_at(world.clock), world.clock);
+        world.fleet.insert_in(class, job(&id).with_created_at(world.clock), world.clock);
     }
     world.run(&mut |sent| kilns.answer(sent));
     let survival = |class| Some(world.fleet.learner(class, Since::Creation)?.history().survival(secs(50)));

@@ -60,7 +60,7 @@ fn mistake_20_a_permanent_401_is_not_polled_for_days() {
 
 #[test]
 fn mistake_25_a_404_after_create_is_waited_out_and_a_404_for_ever_is_not() {
-    let just_created = || JobRef::new("a").unwrap().created_at(START);
+    let just_created = || JobRef::new("a").unwrap().with_created_at(START);
     let mut world = World::new(script(vec![reply(404, &[], ""), reply(404, &[], ""), state("fired")]));
     assert_eq!(world.wait(&kiln(), every_second(), just_created()).outcome, Outcome::Succeeded);
 

@@ -206,7 +206,7 @@ fn an_end_comes_back_from_json_as_it_was() {
         let mut finished = world.wait(
             &backend,
             policy.to_builder().with_first_look(FirstLook::After(millis(1))),
-            job("a").created_at(START),
+            job("a").with_created_at(START),
         );
         finished.taught = None; // what is told again teaches nothing
         let json = serde_json::to_string(&finished).unwrap();

@@ -80,7 +80,7 @@ fn the_request() {
     assert_eq!(submission.idempotency_key(), None);
     let created = world.submit(&mut submission).unwrap();
     // The backend may have made it as soon as it was asked.
-    assert_eq!(created, [JobRef::new("7e7bfe92").unwrap().created_at(START)]);
+    assert_eq!(created, [JobRef::new("7e7bfe92").unwrap().with_created_at(START)]);
 
     let mut world = World::new(|request: &http::Request<Vec<u8>>, _| {
         assert_eq!(request.body(), b"{}");

@@ -185,7 +185,7 @@ mod unknown_jobs {
     use super::*;
 
     fn created_at_start() -> JobRef {
-        job("a").created_at(START)
+        job("a").with_created_at(START)
     }
 
     /// BASELINES 25.
@@ -585,7 +585,7 @@ mod addresses {
             let stored = json!({ "id": id, "poll_url": null, "created_at": null });
             assert!(serde_json::from_value::<JobRef>(stored).is_err(), "{id:?}");
         }
-        let job = job("a/b").created_at(START);
+        let job = job("a/b").with_created_at(START);
         let stored = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<JobRef>(&stored).unwrap(), job);
     }

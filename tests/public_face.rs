@@ -38,6 +38,21 @@ fn an_exact_gap_is_a_range_of_one() {
 }
 
 #[test]
+fn a_policy_tells_what_it_was_given() {
+    let policy = Policy::default();
+    assert_eq!((policy.max_consecutive_failures(), policy.max_failure_time()), (None, secs(15 * 60)));
+    assert_eq!((policy.failure_backoff(), policy.lost_after()), ((secs(1), secs(30)), (3, secs(15))));
+    let other = Policy::builder()
+        .with_max_consecutive_failures(7)
+        .with_max_failure_time(secs(60))
+        .with_failure_backoff(secs(2), secs(20))
+        .with_lost_after(2, secs(5));
+    let other = other.build().expect("it is sound");
+    assert_eq!((other.max_consecutive_failures(), other.max_failure_time()), (Some(7), secs(60)));
+    assert_eq!((other.failure_backoff(), other.lost_after()), ((secs(2), secs(20)), (2, secs(5))));
+}
+
+#[test]
 fn a_wait_that_has_begun_is_replaced_within_the_bounds() {
     for (after, least, most) in [(0, 10, 11), (30, 30, 31), (3_600, 60, 60)] {
         let (policy, mut state) = waiting();
@@ -184,14 +199,20 @@ mod learned {
 
 #[cfg(feature = "http")]
 mod http {
-    use jobwatch::{
-        Backend, Dialect, Distinct, Feed, Fleet, FleetAction, JobRef, Policy, SubmitError, Watch, WatchAction,
-    };
+    use jobwatch::driver::{Distinct, Feed};
+    use jobwatch::{Backend, Dialect, Fleet, FleetAction, JobRef, Policy, SubmitError, Watch, WatchAction};
 
     use super::{START, rng, secs};
 
     fn job(id: &str) -> JobRef {
         JobRef::new(id).expect("it is an id")
+    }
+
+    #[test]
+    fn instants_are_the_systems_and_back() {
+        let there = std::time::SystemTime::from(START);
+        assert_eq!(there, std::time::SystemTime::UNIX_EPOCH + secs(1_700_000_000));
+        assert_eq!(super::Timestamp::from(there), START);
     }
 
     #[test]
@@ -212,9 +233,9 @@ mod http {
                 other => panic!("{other:?}"),
             }
         };
-        let created = |id: &str| job(id).created_at(START);
-        assert!(first_look(created("a").expected_to_take(secs(300))).abs_diff(300) <= 1);
-        assert!(first_look(created("a").expected_to_take(secs(3_600))) <= 600, "within the policy's bounds");
+        let created = |id: &str| job(id).with_created_at(START);
+        assert!(first_look(created("a").with_expected_duration(secs(300))).abs_diff(300) <= 1);
+        assert!(first_look(created("a").with_expected_duration(secs(3_600))) <= 600, "within the policy's bounds");
     }
 
     #[test]

@@ -456,6 +456,7 @@ impl<'a> Model<'a> {
             Jitter::Equal => (min.max(next / 2.0), next),
             Jitter::Full => (min, next),
             Jitter::Decorrelated => (min, max.min(3.0 * self.previous_gap.map_or(min, |gap| gap as f64))),
+            other => panic!("the model knows no {other:?}"),
         };
         for (got, expected) in [(lo, expected.0), (hi, expected.1.max(expected.0))] {
             let error = (got as f64 - expected).abs();

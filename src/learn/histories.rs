@@ -21,6 +21,7 @@ pub enum Since {
 
 /// What the end of a wait has taught, and to which history.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Taught {
     /// Where the ages are counted from.
     pub since: Since,

@@ -8,6 +8,7 @@ use super::Rule;
 
 /// The rule of a widely used client. In seconds, with `U` uniform:
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Peer {
     /// The original client of the status tracker: looks at once, then waits `min(0.5·2ⁿ, 30)·U[0.5, 1)`.
     Tracker,

@@ -11,6 +11,7 @@ use super::GapRange;
 /// value would pile probability on the bound. Names after Brooker, "Exponential Backoff And Jitter" (AWS, 2015).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Jitter {
     /// Exactly `c_n`.
     None,

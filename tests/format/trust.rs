@@ -1,7 +1,8 @@
 //! Where credentials go, where requests go, and what an id can do to an address.
 
 use http_support::{START, World, dialect, every_second, job, reply, rng, script, state};
-use jobwatch::{Backend, Dialect, Download, DownloadStep, JobRef, LookError, Outcome, Watch, WatchAction};
+use jobwatch::driver::{Download, DownloadStep};
+use jobwatch::{Backend, Dialect, JobRef, LookError, Outcome, Watch, WatchAction};
 
 use crate::http_support;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use jobwatch::{BuildError, ClientBuilder, Credentials, Dialect, FromSession, Session};
+use jobwatch::driver::{FromSession, Session};
+use jobwatch::{BuildError, ClientBuilder, Credentials, Dialect};
 
 /// A client that does nothing but have a session.
 struct Client(Session);

@@ -275,10 +275,10 @@ impl World {
         let client = &mut self.clients[which];
         client.world = self.now;
         if !is_old && self.dice.percent(50) {
-            job = job.created_at(client.clock.shows(self.now));
+            job = job.with_created_at(client.clock.shows(self.now));
         }
         if self.dice.percent(20) {
-            job = job.expected_to_take(self.dice.millis(0, 60_000));
+            job = job.with_expected_duration(self.dice.millis(0, 60_000));
         }
         self.trace.note(self.now, || format!("client {which}: waits for {id}"));
         client.insert(&job, &id, self.dice.index(3));

@@ -8,7 +8,8 @@ use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
-use jobwatch::{Distinct, Finished, FleetEvent, JobRef, Outcomes, Stats};
+use jobwatch::driver::Distinct;
+use jobwatch::{Finished, FleetEvent, JobRef, Outcomes, Stats};
 use jobwatch_reqwest::{Client, WaitAll};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 

@@ -58,6 +58,8 @@ const PASSING: [&str; 5] = ["08", "40", "53", "57", "58"];
 /// Classes that say that a value is to blame: data, limits.
 const VALUES: [&str; 2] = ["22", "54"];
 
+/// For this crate alone: which `sqlx` is behind it is nobody else's business.
+#[doc(hidden)]
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let told = error.to_string();

@@ -59,3 +59,8 @@ pub use status::{QueueStatus, WorkerStatus};
 pub use worker::{
     DEFAULT_LEASE, DEFAULT_MAX_JOBS, MOST_CRASHES, News, SHORTEST_LEASE, Summary, Until, Worker, WorkerError,
 };
+
+/// The code of the package's page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -51,6 +51,7 @@ pub struct Worker {
 
 /// How long a worker works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Until {
     /// Until it is told to stop.
     Stopped,

@@ -6,12 +6,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobwatch::driver::{Download, FromSession, Session};
 use jobwatch::learn::Histories;
 use jobwatch::store::Intent;
 use jobwatch::{
-    Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
-    JobRef, JobSnapshot, LookError, Session, SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError,
-    Timestamp, TransportError,
+    Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Finished, JobRef, JobSnapshot,
+    LookError, SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError, Timestamp, TransportError,
 };
 use serde::Serialize;
 use tracing::{Instrument, debug_span};

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use http::{HeaderMap, Method, Request, Response};
-use jobwatch::body::{Body, ENCODINGS};
-use jobwatch::meter::{self, origin};
-use jobwatch::{Download, DownloadStep, LookError, TransportError};
+use jobwatch::driver::body::{Body, ENCODINGS};
+use jobwatch::driver::meter::{self, origin};
+use jobwatch::driver::{Download, DownloadStep};
+use jobwatch::{LookError, TransportError};
 use rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 

@@ -79,7 +79,13 @@ mod wait_all;
 
 pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy,
-    RateLimit, Stats, Status, SubmitError, TransportError,
+    self, BuildError, CancelError, Cancellation, Credentials, Dialect, EndReason, Finished, FirstLook, FleetEvent,
+    IdError, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
+    RateLimit, SnapshotError, Spacing, Stats, Status, SubmitError, TransportError,
 };
 pub use wait_all::{Step, Stopper, Tracker, WaitAll};
+
+/// The code of the package's page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use http::{Request, Response};
+use jobwatch::driver::{Feed, meter};
 use jobwatch::{
-    Backend, Feed, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TransportError, meter,
+    Backend, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
+    SnapshotError, Stats, Timestamp, TransportError,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

@@ -172,3 +172,8 @@ pub const CREATED_AT: &str = "x-jobwatch-created-at";
 
 /// The header that tells when a job really ended.
 pub const ENDED_AT: &str = "x-jobwatch-ended-at";
+
+/// The code of the package's page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

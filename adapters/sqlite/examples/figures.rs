@@ -108,7 +108,7 @@ fn restart(directory: &Path, backend: &Arc<Backend>, jobs: u32) -> Result<(), Bo
 /// A wait after one look, as JSON.
 fn snapshot(backend: &Arc<Backend>) -> Result<String, Box<dyn Error>> {
     let mut fleet = Fleet::new(Arc::clone(backend), Arc::new(Policy::default()), &mut ChaCha8Rng::seed_from_u64(1));
-    let handle = fleet.insert(JobRef::new(id(u32::MAX))?.created_at(NOW), NOW);
+    let handle = fleet.insert(JobRef::new(id(u32::MAX))?.with_created_at(NOW), NOW);
     let FleetAction::Send { id, .. } = fleet.poll(NOW) else { return Err("there is no look".into()) };
     let answer = http::Response::builder().body(br#"{"result":"pending"}"#.to_vec())?;
     fleet.handle_response(NOW, id, &answer);

@@ -48,7 +48,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// In its words.
-        error: rusqlite::Error,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -84,7 +84,7 @@ impl Error {
                 Self::InUse { path: path.to_owned(), process: crate::lock::holder(path) }
             }
             Some(ReadOnly | CannotOpen) => Self::read_only(path),
-            _ => Self::Sqlite { path: path.to_owned(), error },
+            _ => Self::Sqlite { path: path.to_owned(), error: Box::new(error) },
         }
     }
 }
@@ -123,7 +123,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
-            Self::Sqlite { error, .. } => Some(error),
+            Self::Sqlite { error, .. } => Some(&**error),
             _ => None,
         }
     }

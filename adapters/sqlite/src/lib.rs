@@ -51,3 +51,8 @@ pub use error::Error;
 pub use journal::{Journal, JournalError};
 pub use schema::VERSION;
 pub use store::{Left, Sqlite};
+
+/// The code of the package's page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -21,6 +21,7 @@ pub struct Sqlite {
 
 /// Jobs of one backend, counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Left {
     /// The dialect's name.
     pub dialect: String,

@@ -6,12 +6,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobwatch::driver::{Download, FromSession, Session};
 use jobwatch::learn::Histories;
 use jobwatch::store::Intent;
 use jobwatch::{
-    Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Download, Finished, FromSession,
-    JobRef, JobSnapshot, Session, SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError, Timestamp,
-    TransportError,
+    Backend, BuildError, Cancel, CancelAction, CancelError, Cancellation, Dialect, Finished, JobRef, JobSnapshot,
+    SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError, Timestamp, TransportError,
 };
 use serde::Serialize;
 use ureq::Agent;
@@ -60,7 +60,7 @@ impl Client {
     ///
     /// # Errors
     /// What the backend said, and whether the job may have been created all the same.
-    pub fn create(&self, body: &impl Serialize) -> Result<Vec<JobRef>, SubmitError> {
+    pub fn create(&self, body: &(impl Serialize + ?Sized)) -> Result<Vec<JobRef>, SubmitError> {
         let body = serde_json::to_value(body).map_err(|error| SubmitError::unsent(format!("the body: {error}")))?;
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         self.create_raw(body)

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use boot_time::Instant;
 use http::{Method, Request, Response};
-use jobwatch::body::{Body, ENCODINGS};
-use jobwatch::meter::{self, origin};
-use jobwatch::{Download, DownloadStep, LookError, TransportError};
+use jobwatch::driver::body::{Body, ENCODINGS};
+use jobwatch::driver::meter::{self, origin};
+use jobwatch::driver::{Download, DownloadStep};
+use jobwatch::{LookError, TransportError};
 use tracing::debug;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};

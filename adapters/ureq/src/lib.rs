@@ -23,7 +23,7 @@
 //!
 //! # A video in three languages
 //!
-//! One create makes three jobs, and one look asks for all of them; `examples/translate_video.rs` is the whole program.
+//! One create makes three jobs, and one look asks for all of them; `examples/translate_video_blocking.rs` is the whole program.
 //!
 //! ```
 //! use jobwatch_ureq::{Client, Dialect};
@@ -65,7 +65,13 @@ mod workers;
 
 pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
-    BuildError, CancelError, Cancellation, Credentials, Dialect, Finished, FleetEvent, JobRef, Outcome, Policy,
-    RateLimit, Stats, Status, SubmitError, TransportError,
+    self, BuildError, CancelError, Cancellation, Credentials, Dialect, EndReason, Finished, FirstLook, FleetEvent,
+    IdError, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
+    RateLimit, SnapshotError, Spacing, Stats, Status, SubmitError, TransportError,
 };
 pub use wait_all::{Stopper, Tracker, WaitAll};
+
+/// The code of the package's page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use jobwatch::driver::{Feed, meter};
 use jobwatch::{
-    Feed, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TransportError, meter,
+    Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Policy, RequestId,
+    SnapshotError, Stats, Timestamp, TransportError,
 };
 
 use tracing::{Span, debug, debug_span};

@@ -27,6 +27,7 @@ pub enum Enqueued {
 
 /// A message that is owned now.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Adopted {
     /// The ownership.
     pub claim: Claim,
@@ -38,6 +39,7 @@ pub struct Adopted {
 
 /// Requests that may be sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Grant {
     /// How many.
     pub requests: u32,

@@ -56,7 +56,7 @@ pub(crate) fn key() -> BackendKey {
 }
 
 pub(crate) fn job(id: &str) -> JobRef {
-    JobRef::new(id).unwrap().created_at(NOW)
+    JobRef::new(id).unwrap().with_created_at(NOW)
 }
 
 /// A wait for one job, as a driver would lead it.

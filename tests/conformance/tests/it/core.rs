@@ -1,7 +1,8 @@
 //! What would need TLS, or no socket at all, to be told of a driver: told of the core that every driver obeys.
 
 use http::{HeaderMap, Response, StatusCode};
-use jobwatch::{Backend, Dialect, Download, JobRef, LookError, Outcome, Policy, Timestamp, Watch, WatchAction};
+use jobwatch::driver::Download;
+use jobwatch::{Backend, Dialect, JobRef, LookError, Outcome, Policy, Timestamp, Watch, WatchAction};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 

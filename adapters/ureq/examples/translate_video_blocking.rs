@@ -1,6 +1,6 @@
 //! Has a video translated into three languages, waits for the three, and prints where each is.
 //!
-//! `HEYGEN_API_KEY=… cargo run -p jobwatch-ureq --example translate_video -- https://example.com/video.mp4`
+//! `HEYGEN_API_KEY=… cargo run -p jobwatch-ureq --example translate_video_blocking -- https://example.com/video.mp4`
 //!
 //! To try it without a key: `jobwatch simulate --api heygen-v3 --duration uniform:5..10`, and
 //! `HEYGEN_BASE_URL=http://127.0.0.1:5000` in the environment of the example.

@@ -1,4 +1,4 @@
-//! What a queue costs on this machine: `cargo run --release -p jobwatch-pgmq --example figures [JOBS]`.
+//! What a queue costs on this machine: `cargo run --release -p jobwatch-pgmq --example queue_figures [JOBS]`.
 //!
 //! Starts a PostgreSQL of its own, with its default durability. A step is a change that is durable before anybody relies on
 //! it: an adoption, a change of phase written into the message, an outcome.
