@@ -21,6 +21,8 @@ mod policy;
 #[path = "../../../pgmq/tests/it/postgres.rs"]
 #[allow(dead_code)] // the tests of queues use more of it
 mod postgres;
+#[cfg(unix)]
+mod printed;
 mod program;
 mod python;
 mod queue;

@@ -75,6 +75,12 @@ impl Program {
         self
     }
 
+    /// Runs it in this directory.
+    pub(crate) fn within(mut self, directory: &str) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
     /// What it reads from standard input; nothing otherwise.
     pub(crate) fn input(mut self, text: impl Into<String>) -> Self {
         self.input = text.into().into_bytes();
