@@ -1,28 +1,32 @@
 //! The command line. Its doc comments are the program's help, which is no Markdown.
 #![allow(clippy::doc_markdown)]
 
+mod backend;
 mod compare;
 mod plan;
 mod policy;
 mod queue;
+mod shell;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use jobwatch::{Dialect, RateLimit};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use jobwatch_simulator::{Api, Durations, Faults};
 
+pub(crate) use backend::{BackendArgs, Rate};
+use backend::{SHARED_RATE, api_help};
 pub(crate) use compare::CompareArgs;
 pub(crate) use plan::PlanArgs;
-pub(crate) use policy::PolicyArgs;
 use policy::parse_duration;
+pub(crate) use policy::{HEADING as POLICY, PolicyArgs};
 pub(crate) use queue::{DatabaseArgs, EnqueueArgs, QueueArgs, WorkerArgs};
+pub(crate) use shell::{CompletionsArgs, ManArgs};
 
 /// Waits for long-running jobs on remote backends, with as few requests and as little delay as can be had.
 #[derive(Debug, Parser)]
-#[command(name = "jobwatch", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "jobwatch", version, subcommand_value_name = "COMMAND", propagate_version = true, max_term_width = 100, after_help = after_help())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -31,7 +35,7 @@ pub(crate) struct Cli {
     pub(crate) verbose: u8,
 }
 
-const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = "\
 See it work:
   jobwatch demo
 
@@ -40,27 +44,40 @@ Or in two terminals:
   jobwatch submit --api tracker --base-url http://127.0.0.1:5000 --count 60 |
     jobwatch wait --api tracker --base-url http://127.0.0.1:5000 -
 
-The same in one command, with ten jobs at once at the most, and their results as files:
-  jobwatch submit --api NAME --body @job.json --count 60 --max-active 10 --wait --save-results results
+In one command, with ten jobs at once at the most, and their results as files:
+  jobwatch submit --api NAME --body @job.json --count 60 --max-active 10 \\
+    --wait --save-results results
 
-Ending the waiting (Ctrl-C) leaves the jobs alone; this asks the backend to cancel them:
+Ctrl-C ends the waiting and leaves the jobs alone. To cancel them:
   jobwatch cancel --api NAME ID...
 
 On several machines, with DATABASE_URL in the environment:
-  jobwatch submit --api NAME --body @job.json --count 60 | jobwatch enqueue --queue videos --api NAME -
+  jobwatch submit --api NAME --body @job.json --count 60 |
+    jobwatch enqueue --queue videos --api NAME -
   jobwatch worker --queue videos --api NAME
   jobwatch queue --queue videos
 
 Backends that are known, and one of your own:
   jobwatch dialects
   jobwatch dialects show heygen-v3 >mine.toml
-  curl -i https://api.example.com/jobs/7 | jobwatch dialects check mine.toml --answer -
+  curl -i https://api.example.com/jobs/7 |
+    jobwatch dialects check mine.toml --answer -
 
-Exit status:
-  0 all jobs succeeded, or there were none     1 a job failed, was cancelled or lost
-  2 wrong usage, or an unreadable file         3 credentials refused
-  4 an end is unknown: jobs may still run      5 local trouble
+Completions for this shell, and the manual:
+  source <(jobwatch completions bash)
+  jobwatch man | man -l -";
+
+pub(crate) const EXIT_STATUS: &str = "  0 all jobs succeeded, or there were none
+  1 a job failed, was cancelled or lost
+  2 wrong usage, or an unreadable or wrong file
+  3 credentials refused
+  4 an end is unknown: jobs may still run
+  5 local trouble
   130, 143 interrupted; the jobs go on";
+
+fn after_help() -> String {
+    format!("{EXAMPLES}\n\nExit status:\n{EXIT_STATUS}")
+}
 
 impl Cli {
     /// This process's command line. One that is wrong, or asks for help, ends the program.
@@ -70,15 +87,16 @@ impl Cli {
     }
 
     /// Where nothing is waited for, a flag that is about waiting would have no effect, and is refused.
-    fn with_requirements() -> clap::Command {
-        let command =
-            Self::command().mut_subcommand("worker", |worker| worker.mut_arg("rate", |rate| rate.help(SHARED_RATE)));
-        command.mut_subcommand("submit", |submit| {
-            submit.mut_args(|flag| {
-                let about_waiting = matches!(flag.get_help_heading(), Some(policy::HEADING | WAITING));
-                // A create has this limit too.
-                if about_waiting && flag.get_id() != "attempt_timeout" { flag.requires("wait") } else { flag }
-            })
+    pub(crate) fn with_requirements() -> clap::Command {
+        let needs_wait = |flag: Arg| {
+            let about_waiting = matches!(flag.get_help_heading(), Some(POLICY | WAITING));
+            // A create has this limit too.
+            if about_waiting && flag.get_id() != "attempt_timeout" { flag.requires("wait") } else { flag }
+        };
+        Self::command().mut_subcommands(|command| match command.get_name() {
+            "submit" => command.mut_args(needs_wait),
+            "worker" => command.mut_arg("rate", |rate| rate.help(SHARED_RATE)),
+            _ => command,
         })
     }
 }
@@ -87,85 +105,60 @@ impl Cli {
 #[allow(clippy::large_enum_variant)] // there is one, once
 pub(crate) enum Command {
     /// Watch it work: a simulated backend, jobs and a client in one process
+    ///
+    /// The exit status is 0 when every job's end was told as it was, failed jobs included: those are part of the show.
     Demo(DemoArgs),
     /// Create jobs and print their ids, one a line, each as soon as it is known; wait for them, too, if asked to
     Submit(SubmitArgs),
     /// Wait for jobs to end and print each outcome as it comes: ID, OUTCOME, DETAIL
+    ///
+    /// Each line comes as soon as its job has ended; a summary comes last, on standard error. Ctrl-C and SIGTERM end
+    /// the waiting and leave the jobs alone: what is unfinished is told, with the command that goes on.
     Wait(WaitArgs),
     /// Look once at each job
     Status(StatusArgs),
     /// Ask the backend to cancel jobs, after a look at each
+    ///
+    /// Looks first: a job that has ended is told as it ended, and the backend is asked to cancel the others. That it
+    /// agreed does not mean that the job has ended; `jobwatch wait` tells.
     Cancel(CancelArgs),
     /// Put jobs into a queue in a PostgreSQL database, for workers on any machine
+    ///
+    /// Prints what became of each: queued, waiting (it was in the queue already), or how it has ended. A job that has
+    /// ended is not waited for again; one whose wait alone has ended (timed_out, gave_up, rejected) is. Enqueuing
+    /// twice is harmless.
     Enqueue(EnqueueArgs),
     /// Wait for the jobs of a queue, beside other workers, and record how they end
+    ///
+    /// Adopts the queue's jobs for this backend, waits for them, and records how each one ends, in the table
+    /// jobwatch.results and on standard output: ID, OUTCOME, DETAIL. Ctrl-C and SIGTERM hand back what has not ended.
+    /// What is set with --rate is shared by all workers of the same origin and credential.
     Worker(WorkerArgs),
     /// Show what waits in a queue, what runs and what has ended, by worker
     Queue(QueueArgs),
     /// List the backends that are known, show a dialect's file, or check one
     Dialects(DialectsArgs),
     /// Tell when one job will be asked for and why, and the worst-case bounds
+    ///
+    /// With neither --durations nor a history nothing is known of how long the jobs take, as before the first of them.
     Plan(PlanArgs),
     /// Play polling rules on the same durations, in simulated time: requests against delay
+    ///
+    /// Jobs are waited for to their end: of the policy flags, delays, factor, jitter and request cost are played, and
+    /// a constant or stepped schedule beside the named policies.
     Compare(CompareArgs),
     /// Run a job backend to try things against
     Simulate(SimulateArgs),
-}
-
-/// Which backend, and how to speak to it. Like every struct with a heading it stands last where it is used: the heading
-/// holds for what follows.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Backend")]
-pub(crate) struct BackendArgs {
-    #[arg(long, value_name = "NAME|FILE.toml", help = api_help())]
-    pub(crate) api: String,
-    /// Where the backend is, for example http://127.0.0.1:5000 [default: the dialect's own address, where it has one]
-    #[arg(long, value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// A header for every request; `${env:NAME}` in its value stands for an environment variable, and @FILE for a file
-    /// with one header a line. What comes from the environment goes to the preset's own address, to loopback and to an
-    /// https --base-url alone
-    #[arg(long = "header", short = 'H', value_name = "'K: V'|@FILE")]
-    pub(crate) headers: Vec<String>,
-    /// A command of the shell that prints headers, one a line; it runs at the start, and again when the backend refuses
-    /// the credentials
-    #[arg(long, value_name = "COMMAND")]
-    pub(crate) header_command: Option<String>,
-    /// The most looks a second, and the most creates; after a pause, twice as many at once [default: 50/s, burst 100]
-    #[arg(long, value_name = "N/s", value_parser = parse_rate)]
-    pub(crate) rate: Option<Rate>,
-    /// The largest answer that is accepted, in bytes [default: the dialect's, usually 16777216]
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) max_body: Option<u64>,
-}
-
-/// A rate as it was written, and what it means.
-#[derive(Clone, Debug)]
-pub(crate) struct Rate {
-    pub(crate) text: String,
-    pub(crate) limit: RateLimit,
-}
-
-/// `50/s`, `0.5/s`.
-fn parse_rate(text: &str) -> Result<Rate, String> {
-    let number = text.strip_suffix("/s").and_then(|number| number.trim().parse().ok());
-    let number: f64 = number.ok_or("write a number of requests per second, as in 50/s or 0.5/s")?;
-    let limit = RateLimit::per_second(number).map_err(|error| error.to_string())?;
-    Ok(Rate { text: text.to_owned(), limit })
-}
-
-/// What a rate is for a worker.
-const SHARED_RATE: &str = "The most looks a second of all workers together that have this origin and a credential of this \
-                           name, without a burst; give all of them the same [default: 50/s]";
-
-/// The presets by name, as there are.
-fn api_help() -> String {
-    let presets: Vec<_> = Dialect::presets().collect();
-    format!(
-        "How the backend speaks: a dialect file of your own, or one of the presets, about which `jobwatch dialects` \
-         tells more: {}",
-        presets.join(", ")
-    )
+    /// Print what completes commands, flags and their values in a shell
+    ///
+    /// For bash, put this into ~/.bashrc: source <(jobwatch completions bash). The other shells read a file: jobwatch
+    /// completions zsh >_jobwatch in a directory of $fpath, or jobwatch completions fish
+    /// >~/.config/fish/completions/jobwatch.fish.
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    ///
+    /// One page with all commands, in the format of man: jobwatch man | man -l -
+    Man(ManArgs),
 }
 
 /// The heading of [`WaitFlags`] in the help.
@@ -184,7 +177,7 @@ pub(crate) struct WaitFlags {
     /// Write the result of each job that succeeds into this directory, as ID with the extension that suits it. What is at
     /// an http or https address is fetched, without credentials; an outcome is printed once its result is there. A file
     /// of an earlier run is replaced, by a whole result only
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) save_results: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) history: HistoryFlags,
@@ -195,7 +188,7 @@ pub(crate) struct WaitFlags {
 pub(crate) struct HistoryFlags {
     /// Keep what the learned schedule learns in this file, and begin with what it knows; programs may share it. What a
     /// simulator teaches is not kept [default: the environment's JOBWATCH_HISTORY, else nothing is kept]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) history: Option<PathBuf>,
     /// Your own word for this class of jobs, for example their mode, language or length: how long they take is learned
     /// apart from others
@@ -203,7 +196,6 @@ pub(crate) struct HistoryFlags {
     pub(crate) class: Option<String>,
 }
 
-/// The exit status is 0 when every job's end was told as it was, failed jobs included: those are part of the show.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// How many jobs to wait for
@@ -240,7 +232,7 @@ pub(crate) struct SubmitArgs {
     pub(crate) max_active: Option<u32>,
     /// Keep what is created in this file, so that no crash makes a job of which nobody knows: each create is written down
     /// before it is sent, and the ids before they are printed. `jobwatch wait --state FILE` goes on with what is in it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) state: Option<PathBuf>,
     /// Print one JSON object a line, and after --wait a summary
     #[arg(long)]
@@ -268,7 +260,7 @@ pub(crate) struct WaitArgs {
     /// jobwatch is started again with it, it goes on with those that have not ended, without ids. An outcome is written
     /// down before it is printed; one of a job that is named again is printed again. The jobs of other backends in the
     /// file are left alone
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) state: Option<PathBuf>,
     /// Ids or poll URLs of jobs; - reads them from standard input, one a line, and waits for each as soon as its line
     /// comes
@@ -300,8 +292,6 @@ pub(crate) struct StatusArgs {
     pub(crate) backend: BackendArgs,
 }
 
-/// Looks first: a job that has ended is told as it ended, and the backend is asked to cancel the others. That it agreed
-/// does not mean that the job has ended; `jobwatch wait` tells.
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// Leave a job after this time, in which failed requests are repeated
@@ -334,7 +324,8 @@ pub(crate) struct DialectsArgs {
 }
 
 const DIALECTS: &str = "\
-To describe a backend of your own, start from the preset that is closest, and try the file on recorded answers:
+To describe a backend of your own, start from the closest preset, and try the
+file on recorded answers:
   jobwatch dialects show tracker >mine.toml
   curl -i https://api.example.com/jobs/7 >answer
   jobwatch dialects check mine.toml --answer answer";
@@ -344,7 +335,8 @@ pub(crate) enum DialectsCommand {
     /// Print a preset's file, to start one of your own from
     Show {
         /// The preset's name
-        name: String,
+        #[arg(value_name = "NAME")]
+        preset: String,
     },
     /// Check a dialect file; with --answer, tell how an answer would be read, and why
     Check(CheckArgs),
@@ -353,11 +345,11 @@ pub(crate) enum DialectsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// A dialect file, or the name of a preset
-    #[arg(value_name = "FILE.toml|NAME")]
+    #[arg(value_name = "FILE.toml|NAME", value_hint = ValueHint::FilePath)]
     pub(crate) dialect: String,
     /// A recorded answer to a look at a job: as `curl -i` prints it, or only its JSON body, which stands for status 200;
     /// - for standard input
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     pub(crate) answer: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -401,20 +393,13 @@ fn simulated_help() -> String {
 
 #[cfg(test)]
 mod tests {
+    use jobwatch::Dialect;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::with_requirements().debug_assert();
-    }
-
-    #[test]
-    fn rates_are_read_as_documented() {
-        assert_eq!(parse_rate("50/s").unwrap().limit, RateLimit::POLITE);
-        assert!(parse_rate("0.5/s").is_ok());
-        for wrong in ["", "50", "50/m", "/s", "0/s", "-1/s", "NaN/s", "many/s"] {
-            assert!(parse_rate(wrong).is_err(), "{wrong:?} was accepted");
-        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn dialects(args: &DialectsArgs) -> Result<u8, Failure> {
     match &args.command {
         None if args.json => list_as_json()?,
         None => list()?,
-        Some(DialectsCommand::Show { name }) => show(name)?,
+        Some(DialectsCommand::Show { preset }) => show(preset)?,
         Some(DialectsCommand::Check(args)) => check(args)?,
     }
     Ok(0)

@@ -3,6 +3,7 @@
 mod args;
 mod cancel;
 mod compare;
+mod completions;
 mod creating;
 mod credentials;
 mod database;
@@ -16,6 +17,7 @@ mod history;
 mod ids;
 mod interrupt;
 mod log;
+mod manual;
 mod picture;
 mod plan;
 mod queue;
@@ -70,6 +72,8 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Plan(args) => plan::plan(args),
         Command::Compare(args) => compare::compare(args),
         Command::Simulate(args) => simulate::simulate(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => manual::manual(args),
     };
     // A command that renews credentials may hang, and nobody waits for it any more.
     runtime.shutdown_background();

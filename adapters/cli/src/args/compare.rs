@@ -3,17 +3,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
-use super::{PolicyArgs, Rate, parse_rate};
+use super::backend::parse_rate;
+use super::{PolicyArgs, Rate};
 
-/// Jobs are waited for to their end: of the policy flags, delays, factor, jitter and request cost are played, and a
-/// constant or stepped schedule beside the named policies.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// How long the jobs take, in seconds: a distribution as in uniform:20..40, lognormal:480,0.5, exponential:60,
     /// pareto:1.5,10, mix:0.6*lognormal:30,0.1+0.4*lognormal:600,0.1, or a file with one duration a line
-    #[arg(long, value_name = "FILE|SPEC")]
+    #[arg(long, value_name = "FILE|SPEC", value_hint = ValueHint::FilePath)]
     pub(crate) durations: String,
     /// Which to compare: tracker, heygen-cli, heygen-guide, aws-waiter, google-lro, azure-lro, openai-sdk, k8s,
     /// fixed:30s; exponential and learned are ours; oracle knows how the durations are distributed and is the bound
@@ -33,7 +32,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Draw requests against delay: each policy a point, learned and oracle curves over what a request is worth
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
     /// Print one JSON object a line for each policy
     #[arg(long)]

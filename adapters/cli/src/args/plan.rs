@@ -3,16 +3,15 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::PolicyArgs;
 
-/// With neither --durations nor a history nothing is known of how long the jobs take, as before the first of them.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// Plan for jobs that take so long, in seconds: a distribution as in uniform:20..40, lognormal:480,0.5,
     /// exponential:60, pareto:1.5,10, mix:0.6*lognormal:30,0.1+0.4*lognormal:600,0.1, or a file with one duration a line
-    #[arg(long, value_name = "FILE|SPEC", conflicts_with = "history")]
+    #[arg(long, value_name = "FILE|SPEC", value_hint = ValueHint::FilePath, conflicts_with = "history")]
     pub(crate) durations: Option<String>,
     /// Learn from so many of these durations [default: 200, or as many as the file has]
     #[arg(long, value_name = "N", requires = "durations", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -21,7 +20,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N", requires = "durations", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Plan by the history that `jobwatch wait` keeps in this file [default: JOBWATCH_HISTORY, where that is set]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) history: Option<PathBuf>,
     /// The class of job whose history is meant, as it was named to `jobwatch wait`
     #[arg(long, value_name = "NAME", conflicts_with = "durations")]
@@ -37,7 +36,7 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) created: bool,
     /// Draw it: how long jobs take, when it looks, and how late an end is noticed
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]

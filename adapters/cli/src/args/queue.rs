@@ -21,8 +21,6 @@ pub(crate) struct DatabaseArgs {
     pub(crate) queue: String,
 }
 
-/// Prints what became of each: queued, waiting (it was in the queue already), or how it has ended. A job that has ended is
-/// not waited for again; one whose wait alone has ended (timed_out, gave_up, rejected) is. Enqueuing twice is harmless.
 #[derive(Debug, Args)]
 pub(crate) struct EnqueueArgs {
     /// Print one JSON object a line
@@ -59,9 +57,6 @@ pub(crate) struct CredentialArgs {
     pub(crate) credential: String,
 }
 
-/// Adopts the queue's jobs for this backend, waits for them, and records how each one ends, in the table jobwatch.results
-/// and on standard output: ID, OUTCOME, DETAIL. Ctrl-C and SIGTERM hand back what has not ended. What is set with --rate is
-/// shared by all workers of the same origin and credential.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags are
 pub(crate) struct WorkerArgs {

@@ -27,6 +27,7 @@ mod program;
 mod python;
 mod queue;
 mod saving;
+mod shells;
 mod simulate;
 mod state;
 mod status;

@@ -27,7 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// What a block may need that not every machine has: without it the block is left out, which is said.
-const TOOLS: [&str; 6] = ["jq", "psql", "make", "python3", "curl", "flock"];
+const TOOLS: [&str; 6] = ["curl", "jq", "make", "man", "psql", "python3"];
 
 /// The backend and the database that are printed.
 const BACKEND: &str = "127.0.0.1:5000";
@@ -45,9 +45,8 @@ fn document(name: &str) -> Vec<Block> {
 fn chapters() -> Vec<String> {
     let files = fs::read_dir(root().join("src/guide")).expect("there is a guide");
     let name = |file: std::io::Result<fs::DirEntry>| file.expect("an entry").file_name().into_string().expect("text");
-    let mut names: Vec<_> = files.map(name).filter(|name| name.ends_with(".md")).collect();
-    names.sort();
-    names.into_iter().map(|name| format!("src/guide/{name}")).collect()
+    let is_chapter = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "md");
+    sorted(files.map(name).filter(is_chapter)).iter().map(|name| format!("src/guide/{name}")).collect()
 }
 
 /// A reader who follows one document from its beginning to its end.
@@ -71,7 +70,14 @@ impl Reader {
         let program = notes.file("jobwatch", include_str!("printed/jobwatch.sh"));
         fs::set_permissions(program, Permissions::from_mode(0o755)).expect("it can be made a program");
         let backend = backend.start().expect("it starts");
-        Self { backend, home: Scratch::new(), notes, python: String::new(), printed: String::new(), aside: String::new() }
+        Self {
+            backend,
+            home: Scratch::new(),
+            notes,
+            python: String::new(),
+            printed: String::new(),
+            aside: String::new(),
+        }
     }
 
     fn reads(&mut self, blocks: &[Block]) {
@@ -103,7 +109,7 @@ impl Reader {
 
     /// Runs it, and sees that nothing in it has failed but jobs.
     fn pastes(&mut self, block: &Block, text: &str, shell: &str) {
-        let text: String = text.lines().filter(|line| !is_elsewhere(line)).map(|line| format!("{line}\n")).collect();
+        let text: String = text.split_inclusive('\n').filter(|line| !is_elsewhere(line)).collect();
         self.printed.clear();
         self.aside.clear();
         if text.trim().is_empty() {
@@ -163,7 +169,8 @@ impl Reader {
     /// What cron does: in the home directory, with little in the environment, again and again.
     fn is_scheduled(&mut self, block: &Block) {
         for line in block.text.lines() {
-            let command = line.splitn(6, ' ').nth(5).unwrap_or_else(|| panic!("{}: no line of cron: {line}", block.place));
+            let command =
+                line.splitn(6, ' ').nth(5).unwrap_or_else(|| panic!("{}: no line of cron: {line}", block.place));
             assert!(!command.contains('%'), "{}: cron ends a command at a percent sign", block.place);
             for _ in 0..2 {
                 self.pastes(block, command, "bash");

@@ -78,8 +78,11 @@ fn blocks_are_found_with_their_places() {
         let [place, language, text] = [place, language, text].map(str::to_owned);
         Block { place, language, text, follows }
     };
-    let expected =
-        [block("a.md:3", "sh", "x\ny\n", false), block("a.md:8", "text", "z\n", true), block("a.md:12", "rust", "", false)];
+    let expected = [
+        block("a.md:3", "sh", "x\ny\n", false),
+        block("a.md:8", "text", "z\n", true),
+        block("a.md:12", "rust", "", false),
+    ];
     assert_eq!(found, expected);
 }
 
