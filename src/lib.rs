@@ -114,6 +114,8 @@ mod finished;
 #[cfg(feature = "http")]
 mod fleet;
 #[cfg(feature = "http")]
+pub mod guide;
+#[cfg(feature = "http")]
 mod job;
 #[cfg(feature = "alloc")]
 pub mod learn;

@@ -44,3 +44,21 @@ pub use tls::{Identity, TlsServer};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
+
+/// The guide's code, compiled here, where both clients are at hand.
+#[cfg(doctest)]
+mod guide {
+    macro_rules! chapters {
+        ($($name:ident)*) => {
+            $(
+                #[doc = include_str!(concat!("../../../src/guide/", stringify!($name), ".md"))]
+                mod $name {}
+            )*
+        };
+    }
+
+    chapters! {
+        ten_lines one_job clients many_jobs own_backend outcomes limits learning schedules nothing_lost many_machines
+        embedding observing testing coming_from stability
+    }
+}

@@ -5,17 +5,22 @@ use std::path::PathBuf;
 
 use crate::program::{Scratch, jobwatch};
 
-/// The pictures, and the commands that draw them. The README and `src/learn/idea.rs` show them.
-const PICTURES: [(&str, &[&str]); 2] = [
-    ("plan.svg", &["plan", "--schedule", "learned", "--durations", "uniform:20..40", "--created"]),
-    ("compare.svg", &["compare", "--durations", "uniform:20..40", "--jobs", "500"]),
+/// The pictures, and the commands that draw them. The README, `src/learn/idea.rs` and the guide show them.
+const PICTURES: [(&str, &[&str]); 4] = [
+    ("learn/idea/plan.svg", &["plan", "--schedule", "learned", "--durations", "uniform:20..40", "--created"]),
+    ("learn/idea/compare.svg", &["compare", "--durations", "uniform:20..40", "--jobs", "500"]),
+    ("guide/compare-long.svg", &["compare", "--durations", "lognormal:480,0.5", "--jobs", "500"]),
+    (
+        "guide/compare-mix.svg",
+        &["compare", "--durations", "mix:0.6*lognormal:30,0.2+0.4*lognormal:600,0.2", "--jobs", "500"],
+    ),
 ];
 
 /// Quarters of a pixel by which another machine's logarithms may move something.
 const TOLERANCE: f64 = 2.0;
 
 fn kept(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/learn/idea")).join(name)
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../src")).join(name)
 }
 
 fn drawn(command: &[&str]) -> String {
