@@ -16,6 +16,7 @@
 //! | [`embedding`] | how do I drive it from a runtime of my own? |
 //! | [`observing`] | what does it count, log and tell? |
 //! | [`testing`] | how do I test my own polling? |
+//! | [`recipes`] | what do scripts need: files of ids, `jq`, cron, exit codes? |
 //! | [`coming_from`] | I know tenacity, backon, waiters or pollers: what is what here? |
 //! | [`stability`] | what stays as it is from release to release? |
 //!
@@ -47,6 +48,7 @@ chapters! {
     embedding: "guide/embedding.md";
     observing: "guide/observing.md";
     testing: "guide/testing.md";
+    recipes: "guide/recipes.md";
     coming_from: "guide/coming_from.md";
     stability: "guide/stability.md";
 }
