@@ -22,6 +22,7 @@
 //!
 //! The code of the chapters is compiled and run by the tests, and so are the commands: where they name
 //! `http://127.0.0.1:5000`, let `jobwatch simulate --speed 10` run in another terminal.
+#![allow(clippy::doc_markdown)] // products are written as their makers write them
 
 // Examples speak through the clients, on which this crate does not depend: `tests/conformance` compiles and runs them.
 macro_rules! chapters {
