@@ -10,11 +10,13 @@
 //!
 //! | you want | take |
 //! |---|---|
+//! | to be led through all of it | the [`guide`] |
 //! | a client that does everything | the crates `jobwatch-ureq` (blocking) and `jobwatch-reqwest` (tokio) |
 //! | many jobs in a runtime of your own | `Fleet` |
 //! | one job over HTTP in a loop of your own | `Watch`; `Submit` to create it, `Cancel` to cancel it |
 //! | a backend that nobody has described yet | `Dialect` |
 //! | to lose no job in a crash | [`store`], and the crate `jobwatch-sqlite` |
+//! | several machines to share the waiting | the crate `jobwatch-pgmq` |
 //! | to know when jobs end before they do | [`learn`], and [`play`] to see what it is worth |
 //! | only the decision *when*, for anything that can be asked | [`Poller`] |
 //! | to test polling of your own, of hours in microseconds | `testing` |
@@ -87,6 +89,9 @@
 //! | `metrics` | requests and ends told to the `metrics` facade, see `driver::meter` |
 //! | `testing` | `testing`: worlds in simulated time, strategies and assertions, for your own tests |
 //! | `gzip` | `driver::body`: answers decoded and bounded as they come |
+//!
+//! Features add API and never change what is there. What stays as it is from release to release is told in
+//! [`guide::stability`].
 #![cfg_attr(not(feature = "http"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -199,6 +199,8 @@ mod learned {
 
 #[cfg(feature = "http")]
 mod http {
+    use std::sync::Arc;
+
     use jobwatch::driver::{Distinct, Feed};
     use jobwatch::{Backend, Dialect, Fleet, FleetAction, JobRef, Policy, SubmitError, Watch, WatchAction};
 
@@ -206,6 +208,32 @@ mod http {
 
     fn job(id: &str) -> JobRef {
         JobRef::new(id).expect("it is an id")
+    }
+
+    /// Whatever can be kept by a service is kept by its threads and tasks, and every error goes into a boxed one.
+    #[test]
+    fn everything_goes_anywhere() {
+        fn goes<T: Send + Sync + core::fmt::Debug + 'static>() {}
+        fn is_error<T: core::error::Error + Send + Sync + 'static>() {}
+        goes::<Fleet>();
+        goes::<Watch<Arc<Backend>, Arc<Policy>>>();
+        goes::<jobwatch::Submit<Arc<Backend>, Arc<Policy>>>();
+        goes::<jobwatch::Cancel<Arc<Backend>, Arc<Policy>>>();
+        goes::<jobwatch::Finished>();
+        goes::<jobwatch::JobSnapshot>();
+        goes::<jobwatch::Stats>();
+        goes::<jobwatch::store::Change>();
+        goes::<jobwatch::store::Record>();
+        goes::<jobwatch::learn::Histories>();
+        is_error::<jobwatch::BackendError>();
+        is_error::<jobwatch::BuildError>();
+        is_error::<jobwatch::CancelError>();
+        is_error::<jobwatch::DialectError>();
+        is_error::<jobwatch::IdError>();
+        is_error::<jobwatch::RateError>();
+        is_error::<jobwatch::SnapshotError>();
+        is_error::<jobwatch::TransportError>();
+        is_error::<SubmitError>();
     }
 
     #[test]
