@@ -23,6 +23,8 @@
 //! # }
 //! ```
 //!
+//! How it is used from a terminal, and what it costs, is told in [the guide](jobwatch::guide::many_machines).
+//!
 //! # In the database
 //!
 //! [`Queue::open`] loads pgmq's functions where the database does not have them, as the extension or otherwise, and the

@@ -24,6 +24,8 @@
 //! # }
 //! ```
 //!
+//! The [guide](jobwatch::guide) leads through all of it.
+//!
 //! # A video in three languages
 //!
 //! One create makes three jobs, and one look asks for all of them; `examples/translate_video.rs` is the whole program.

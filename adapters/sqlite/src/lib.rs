@@ -26,6 +26,8 @@
 //! # }
 //! ```
 //!
+//! What is written when, and what becomes of it after a crash, is told in [the guide](jobwatch::guide::nothing_lost).
+//!
 //! # The file
 //!
 //! One row for each job: its id, a revision, the snapshot or the end as versioned JSON, the dialect's digest. The owner

@@ -21,6 +21,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The [guide](jobwatch::guide) leads through all of it.
+//!
 //! # A video in three languages
 //!
 //! One create makes three jobs, and one look asks for all of them; `examples/translate_video_blocking.rs` is the whole program.
