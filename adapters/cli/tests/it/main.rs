@@ -8,6 +8,7 @@ mod compare;
 mod crashes;
 mod demo;
 mod dialects;
+mod fields;
 mod files;
 mod headers;
 mod help;
