@@ -69,6 +69,8 @@
 //! which they were opened and are opened anew in another. The time is the machine's: pausing tokio's clock brings no
 //! job to its end sooner.
 //!
+//! The feature `metrics` tells counters and histograms to the facade of that name: [`meter`](jobwatch::driver::meter).
+//!
 //! # What is logged
 //!
 //! Requests and ends of jobs are told with `tracing` at `debug`: ids, statuses and times, never the value of a header

@@ -25,7 +25,8 @@
 //!
 //! # A video in three languages
 //!
-//! One create makes three jobs, and one look asks for all of them; `examples/translate_video_blocking.rs` is the whole program.
+//! One create makes three jobs, and one look asks for all of them; the example `translate_video_blocking` is the whole
+//! program.
 //!
 //! ```
 //! use jobwatch_ureq::{Client, Dialect};
@@ -54,6 +55,8 @@
 //!
 //! One agent and one pool of connections serve all requests of a client. Every decision is made by the core's
 //! [`Fleet`](jobwatch::Fleet); this crate sends, sleeps and returns.
+//!
+//! The feature `metrics` tells counters and histograms to the facade of that name: [`meter`](jobwatch::driver::meter).
 //!
 //! Requests and ends of jobs are told with `tracing` at `debug`: ids, statuses and times, never the value of a header
 //! or the query of a URL.

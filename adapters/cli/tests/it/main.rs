@@ -15,6 +15,7 @@ mod help;
 mod history;
 mod interrupts;
 mod keys;
+mod named_flags;
 mod pictures;
 mod pipes;
 mod plan;
