@@ -16,6 +16,7 @@ mod history;
 mod interrupts;
 mod keys;
 mod named_flags;
+mod numbers;
 mod pictures;
 mod pipes;
 mod plan;
