@@ -22,6 +22,25 @@
 //!
 //! The code of the chapters is compiled and run by the tests, and so are the commands: where they name
 //! `http://127.0.0.1:5000`, let `jobwatch simulate --speed 10` run in another terminal.
+//!
+//! # Words
+//!
+//! | word | means |
+//! |---|---|
+//! | job | one long-running operation on a backend, named by an id or by the address where it is asked for |
+//! | dialect | the description of one backend's job API: creating, asking, reading, cancelling |
+//! | look, attempt | one question after a job, with its redirects; a request is what goes over the wire |
+//! | observation | what one answer says: pending, running, an end, or nothing about the job (transient, throttled, fatal) |
+//! | hint | the server's word on when to ask again |
+//! | throttle | a hint for everybody: 429 and its relatives |
+//! | schedule | the rule for the gaps between looks: a backoff, steps by age, a learned plan |
+//! | policy | schedule, bounds, deadlines and budgets, checked as a whole |
+//! | final look | the one that comes at the deadline |
+//! | outcome | how a wait ended; four of them are the job's end, four end the wait alone |
+//! | fleet | many jobs under shared limits |
+//! | lane | what limits and throttles are shared by: one origin with one credential |
+//! | delay | from the job's real end to the moment we know |
+//! | stop, cancel | *stop* ends our waiting and never touches the job; *cancel* asks the backend, and only when told to |
 #![allow(clippy::doc_markdown)] // products are written as their makers write them
 
 // Examples speak through the clients, on which this crate does not depend: `tests/conformance` compiles and runs them.
