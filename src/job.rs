@@ -129,6 +129,8 @@ struct Extra {
     moved_to: Option<Box<str>>,
     /// The job's end, known from an answer that did not carry the result.
     told: Option<JobClass>,
+    /// When the last of the answers that told it came.
+    told_at: Option<Timestamp>,
     /// The last shared answer did not mention the job.
     missed: bool,
     /// It is not asked for among others.
@@ -204,8 +206,8 @@ impl Job {
         self.sent_at = self.sent_at.saturating_sub(back);
         self.unfinished_at = self.unfinished_at.map(|at| at.saturating_sub(back));
         if let Some(extra) = &mut self.extra {
-            for (_, since) in &mut extra.refined {
-                *since = since.saturating_sub(back);
+            for at in extra.refined.iter_mut().map(|(_, since)| since).chain(&mut extra.told_at) {
+                *at = at.saturating_sub(back);
             }
         }
         self.poller.rebase(now);
@@ -357,7 +359,8 @@ impl Job {
             return Some(self.take_result(terms, now, id, response));
         }
         let refined = self.extra.as_ref().map_or(&[][..], |extra| &extra.refined);
-        match terms.backend.dialect().answer(response, now, refined) {
+        let id_told = Some(self.job.id()).filter(|_| !self.job.is_named_by_url());
+        match terms.backend.dialect().answer(response, now, id_told, refined) {
             Answer::Follow { to, permanent } => match self.follow(terms.backend, &to, permanent) {
                 Ok(()) => Some(Taken::default()),
                 Err(error) => {
@@ -400,21 +403,28 @@ impl Job {
     pub(crate) fn verdict(&self, ended: &Ended) -> (Outcome, Option<Duration>) {
         let told = self.extra.as_ref().and_then(|extra| extra.told).and_then(outcome);
         let outcome = told.filter(|_| !ended.outcome.is_jobs_end()).unwrap_or(ended.outcome);
-        let now = self.poller.started().saturating_add(ended.elapsed);
+        let now = self.over_at(ended);
         let end = self.extra.as_ref().and_then(|extra| extra.ended_at).filter(|_| outcome.is_jobs_end());
         (outcome, end.map(|end| now.saturating_since(end)))
+    }
+
+    /// When the wait was over: not before its last answer, which may have come when the time of its attempt had passed and
+    /// nobody had noticed.
+    fn over_at(&self, ended: &Ended) -> Timestamp {
+        let at = self.poller.started().saturating_add(ended.elapsed);
+        self.extra.as_ref().and_then(|extra| extra.told_at).map_or(at, |told| at.max(told))
     }
 
     /// What is to be told once the wait has ended.
     pub(crate) fn into_finished(self, ended: Ended) -> Finished {
         let (outcome, detection_delay) = self.verdict(&ended);
-        let now = self.poller.started().saturating_add(ended.elapsed);
+        let (now, started) = (self.over_at(&ended), self.poller.started());
         let taught = self.taught();
         let extra = self.extra.map_or_else(Extra::default, |extra| *extra);
         let told = Some(outcome).filter(|outcome| *outcome != ended.outcome);
         let error = match (ended.outcome, told) {
             (_, Some(_)) => Some(format!("the result was not had: {}", explain(&ended, self.message.as_deref()))),
-            (Outcome::Succeeded, None) => self.message.filter(|_| extra.told.is_some()).map(String::from),
+            (Outcome::Succeeded, None) => self.message.map(String::from),
             (_, None) => Some(explain(&ended, self.message.as_deref())),
         };
         let known = outcome.is_jobs_end();
@@ -427,7 +437,7 @@ impl Job {
             last_error: ended.last_error,
             requests: self.requests,
             failed_requests: self.failed_requests,
-            elapsed: ended.elapsed,
+            elapsed: now.saturating_since(started),
             detection_delay,
             detection_delay_max: self.unfinished_at.filter(|_| known).map(|last| now.saturating_since(last)),
             created_at: extra.created_at,
@@ -442,8 +452,9 @@ impl Job {
     }
 
     /// The job's end is known, which proves the backend, and more is asked for in the same attempt.
-    fn tell(&mut self, class: JobClass) {
-        self.extra().told = Some(class);
+    fn tell(&mut self, now: Timestamp, class: JobClass) {
+        let extra = self.extra();
+        (extra.told, extra.told_at) = (Some(class), extra.told_at.max(Some(now)));
         self.poller.note_backend_proven();
     }
 

@@ -109,6 +109,8 @@ const BROKEN: &[Broken] = &[
     ("[poll]", "[job]\npoll_url = \"/u\"\n[poll]", "job.id", "leave out `poll.path`"),
     ("path = \"/firings/{id}\"", "", "poll.path", "a path as in `/jobs/{id}`, or `job.poll_url`"),
     ("/firings/{id}", "/firings/{+id}/{id}", "poll.path", "one `{id}`"),
+    ("[state]", "id = \"id\"\n[state]", "poll.id", "as in `/id`"),
+    ("[poll]\n    path = \"/firings/{id}\"", "[job]\n    poll_url = \"/u\"\n    [poll]\n    id = \"/id\"", "poll.id", "named by its address"),
     ("[state]", "method = \"get\"\n[state]", "poll.method", "`GET`"),
     ("[state]", "headers = { a = \"\\u0000\" }\n[state]", "poll.headers.a", "cannot stand in a header"),
     ("[error]", "[envelope]\npointer = \"code\"\n[error]", "envelope.pointer", "as in `/code`"),

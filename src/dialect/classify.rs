@@ -81,9 +81,9 @@ fn meaning(status: u16) -> Meaning {
 
 impl Dialect {
     /// What an answer to a look says; redirects, which have to be followed, are read as transient. Corrections that hold
-    /// for a limited time are made as for the first time.
+    /// for a limited time are made as for the first time, and whatever job it names is taken for the right one.
     pub fn read<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Reading {
-        match self.answer(answer, now, &[]) {
+        match self.answer(answer, now, None, &[]) {
             Answer::Read(reading) => *reading,
             Answer::Follow { to, .. } => {
                 let error = LookError::Status(answer.status().as_u16());
@@ -94,11 +94,13 @@ impl Dialect {
         }
     }
 
-    /// `refined`: the corrections for a limited time, and when each was made first.
+    /// `id`: the job that was asked for, where it has one. `refined`: the corrections for a limited time, and when each was
+    /// made first.
     pub(crate) fn answer<B: AsRef<[u8]>>(
         &self,
         answer: &Response<B>,
         now: Timestamp,
+        id: Option<&str>,
         refined: &[(usize, Timestamp)],
     ) -> Answer {
         let context = Context { refined, ..Context::of(self, &self.wanted.look, answer, now) };
@@ -109,7 +111,14 @@ impl Dialect {
         {
             return Answer::Follow { to, permanent };
         }
-        Answer::Read(Box::new(context.read(declared)))
+        let stranger = id.and_then(|id| context.stranger(id));
+        let mut reading = context.read(declared);
+        if let Some(stranger) = stranger.filter(|_| tells_of_a_job(reading.observation)) {
+            let Reading { hint_source, cool_down, observation, .. } = reading;
+            let problem = format!("the answer is about another job: {:?}", shortened(&stranger));
+            reading = Reading { hint_source, cool_down, ..malformed(&problem, observation.hint()) };
+        }
+        Answer::Read(Box::new(reading))
     }
 
     /// What an answer says that was asked for the result alone.
@@ -141,7 +150,7 @@ impl Dialect {
                     Some(_) if self.description().result.pointers.is_empty() => {
                         serde_json::from_slice(context.bytes).ok()
                     }
-                    Some(_) => context.result(),
+                    Some(_) => context.wanted_result.read(context.bytes).and_then(|body| context.result(body)),
                     None => context.text(),
                 })
             }
@@ -160,6 +169,9 @@ impl Dialect {
         self.description().code.text(body.as_ref(), answer.headers())
     }
 }
+
+/// A number beyond that is read as the nearest that can be kept: the end of 64 bits.
+const EXACT: f64 = 18_446_744_073_709_551_615.0;
 
 pub(super) struct Context<'a> {
     description: &'a Description,
@@ -191,6 +203,18 @@ impl<'a> Context<'a> {
             now,
             refined: &[],
         }
+    }
+
+    /// The job that the answer is about, where that is not this one. Letter case does not tell two jobs apart, and neither
+    /// does a number that is too large to be read exactly.
+    fn stranger(&self, id: &str) -> Option<String> {
+        let told = self.description.poll_id.find(self.body.as_ref(), self.headers)?;
+        let is_same = match &*told {
+            Value::String(told) => told.eq_ignore_ascii_case(id),
+            Value::Number(told) => told.to_string() == id || told.as_f64().is_some_and(|told| told.abs() > EXACT),
+            other => as_text(other).is_none_or(|told| told == id),
+        };
+        if is_same { None } else { as_text(&told) }
     }
 
     fn declared(&self) -> Option<JobClass> {
@@ -375,16 +399,19 @@ impl<'a> Context<'a> {
         let follow = rules.follow.as_ref().and_then(|place| place.text(self.body.as_ref(), self.headers));
         match (&self.body, follow) {
             (_, Some(address)) => reading.result_at = Some(Address::new(address)),
-            (Some(_), None) => reading.result = self.result(),
+            (Some(_), None) => match self.wanted_result.read(self.bytes) {
+                Some(body) => reading.result = self.result(body),
+                None => reading.message = Some("the result in the answer is no JSON that can be kept".to_string()),
+            },
             // The whole body is text.
             (None, None) if rules.pointers.iter().any(String::is_empty) => reading.result = self.text(),
             (None, None) => {}
         }
     }
 
-    /// The result in a body that is JSON. Read by itself, since it may be most of the body, and hardly an answer has one.
-    fn result(&self) -> Option<Value> {
-        let mut body = self.wanted_result.read(self.bytes)?;
+    /// The result in what is wanted of the body for it. Read by itself, since it may be most of the body, and hardly an
+    /// answer has one.
+    fn result(&self, mut body: Value) -> Option<Value> {
         self.description.result.pointers.iter().find_map(|pointer| take_at(&mut body, pointer))
     }
 
@@ -441,6 +468,11 @@ impl<'a> Context<'a> {
 pub(super) fn malformed(message: &str, hint: Option<Hint>) -> Reading {
     let observation = Observation::Transient { error: LookError::Malformed, hint };
     Reading { message: Some(message.to_owned()), ..Reading::of(observation, Rule::Malformed) }
+}
+
+/// Whether it says anything of a job, and not only of the request.
+fn tells_of_a_job(observation: Observation) -> bool {
+    !matches!(observation, Observation::Transient { .. } | Observation::Throttled { .. } | Observation::Fatal { .. })
 }
 
 /// 2xx.

@@ -26,6 +26,8 @@ pub(crate) struct Description {
     pub(crate) poll_url: Option<Place>,
     pub(crate) expected_duration: Place,
     pub(crate) poll: Ask,
+    /// Where an answer to a look names its job.
+    pub(crate) poll_id: Place,
     pub(crate) envelope: Option<Envelope>,
     pub(crate) state: StateRules,
     pub(crate) refine: Vec<Refine>,

@@ -1,5 +1,6 @@
 //! The parts of a body that a description has use for, read without the rest: what is not wanted takes no memory, however
-//! large it is. It is looked at all the same, and spoils the whole body where it is no JSON that could be kept.
+//! large it is. It spoils the body where it breaks the grammar (RFC 8259), and not where it could not be kept: a number out
+//! of range, half of a surrogate pair, an array in a thousand others.
 
 use core::fmt;
 use std::boxed::Box;
@@ -7,7 +8,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::at;
@@ -71,8 +72,8 @@ impl Wanted {
 
 fn look(description: &Description) -> Node {
     let mut node = Node::default();
-    let Description { state, error, code, progress, times, .. } = description;
-    let places = [&state.place, error, code, &progress.place, &times.created, &times.started, &times.ended];
+    let Description { poll_id, state, error, code, progress, times, .. } = description;
+    let places = [poll_id, &state.place, error, code, &progress.place, &times.created, &times.started, &times.ended];
     let others = [description.cancel.as_ref().map(|cancel| &cancel.url), description.result.follow.as_ref()];
     for Place(sources) in places.into_iter().chain(others.into_iter().flatten()) {
         for source in sources {
@@ -138,7 +139,7 @@ impl<'de> DeserializeSeed<'de> for &Node {
         if self.whole {
             Value::deserialize(deserializer)
         } else if self.fields.is_empty() && self.each.is_none() {
-            deserializer.deserialize_any(Passed).map(|()| Value::Null)
+            IgnoredAny::deserialize(deserializer).map(|_| Value::Null)
         } else {
             deserializer.deserialize_any(self)
         }
@@ -198,7 +199,7 @@ impl<'de> Visitor<'de> for &Node {
                     }
                     None => false,
                 },
-                None => elements.next_element_seed(Passed)?.is_some(),
+                None => elements.next_element::<IgnoredAny>()?.is_some(),
             };
             if !is_there {
                 break;
@@ -213,67 +214,10 @@ impl<'de> Visitor<'de> for &Node {
             match field {
                 // Of a repeated name the last counts.
                 Some(field) => drop(kept.insert(field.name.clone(), fields.next_value_seed(&field.node)?)),
-                None => fields.next_value_seed(Passed)?,
+                None => drop(fields.next_value::<IgnoredAny>()?),
             }
         }
         Ok(Value::Object(kept))
-    }
-}
-
-/// Any value, which is not kept. Unlike [`serde::de::IgnoredAny`], which is waved through, it is held to what a [`Value`]
-/// is held to: its depth, its numbers, its surrogates.
-#[derive(Clone, Copy)]
-struct Passed;
-
-impl<'de> DeserializeSeed<'de> for Passed {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Passed {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        while elements.next_element_seed(self)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while fields.next_key_seed(self)?.is_some() {
-            fields.next_value_seed(self)?;
-        }
-        Ok(())
     }
 }
 
@@ -339,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_wanted_need_not_be_kept() {
+        let node = wanted(&["/state"]);
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        for odd in ["1e400", "-1E+999", "[1,{\"x\":1e400}]", "\"\\ud83d\"", "123456789012345678901234567890", &deep] {
+            let body = format!("{{\"a\":{odd},\"state\":\"up\",\"z\":[{odd}]}}");
+            assert_eq!(node.read(body.as_bytes()), Some(json!({"state": "up"})), "{body}");
+        }
+        // What is wanted has to be kept.
+        assert_eq!(node.read(br#"{"state":1e400}"#), None);
+        assert_eq!(node.read(br#"{"a":01,"state":"up"}"#), None);
+    }
+
+    #[test]
     fn of_a_list_only_entries_that_say_something_are_kept() {
         let mut node = Node::default();
         let required = ["/id".to_string(), "/state".to_string()];
@@ -370,6 +327,11 @@ mod tests {
         })
     }
 
+    /// Is it JSON by its grammar alone?
+    fn is_json(text: &[u8]) -> bool {
+        str::from_utf8(text).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+    }
+
     /// JSON with something wrong in it, perhaps.
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let torn = (body(), any::<prop::sample::Index>(), any::<Option<u8>>()).prop_map(|(body, place, byte)| {
@@ -387,11 +349,13 @@ mod tests {
     }
 
     proptest! {
-        /// What is not wanted is held to the same rules.
+        /// What can be kept as a whole can be kept in parts, and nothing but JSON can; what is not wanted need only be that.
         #[test]
         fn the_same_bodies_are_json(text in text(), pointer in "(/([ab01]{0,2})){0,2}") {
-            let is_json = serde_json::from_slice::<Value>(&text).is_ok();
-            prop_assert_eq!(wanted(&[&pointer]).read(&text).is_some(), is_json, "{}", String::from_utf8_lossy(&text));
+            let (in_parts, is_json) = (wanted(&[&pointer]).read(&text).is_some(), is_json(&text));
+            let as_a_whole = serde_json::from_slice::<Value>(&text).is_ok();
+            prop_assert!(as_a_whole <= in_parts && in_parts <= is_json, "{}", String::from_utf8_lossy(&text));
+            prop_assert_eq!(wanted(&[]).read(&text).is_some(), is_json, "{}", String::from_utf8_lossy(&text));
         }
 
         /// Through its pointers nobody can tell the wanted parts from the whole.

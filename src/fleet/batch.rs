@@ -167,21 +167,25 @@ impl Fleet {
     }
 
     /// Those who have not been told of by this page wait for the next one.
-    pub(super) fn ask_for_page(&mut self, lane: u8, batch: Batch, token: String) {
-        self.wait_for_another(&batch.members, false);
-        let page = Some(Page { token, number: batch.page.map_or(1, |page| page.number + 1) });
-        self.lanes[usize::from(lane)].batches.push_back(Batch { page, again: true, ..batch });
+    pub(super) fn ask_for_page(&mut self, lane: u8, batch: Batch, token: String, now: Timestamp) {
+        if self.may_go_on(&batch.members, false, now) {
+            let page = Some(Page { token, number: batch.page.map_or(1, |page| page.number + 1) });
+            self.lanes[usize::from(lane)].batches.push_back(Batch { page, again: true, ..batch });
+        }
     }
 
     /// The same again, with other credentials.
-    pub(super) fn repeat(&mut self, lane: u8, batch: Batch) {
-        self.wait_for_another(&batch.members, true);
-        self.lanes[usize::from(lane)].batches.push_back(Batch { again: true, ..batch });
+    pub(super) fn repeat(&mut self, lane: u8, batch: Batch, now: Timestamp) {
+        if self.may_go_on(&batch.members, true, now) {
+            self.lanes[usize::from(lane)].batches.push_back(Batch { again: true, ..batch });
+        }
     }
 
     /// Asks again for each half, in the same attempt.
-    pub(super) fn split(&mut self, lane: u8, batch: Batch, suspect: bool) {
-        self.wait_for_another(&batch.members, true);
+    pub(super) fn split(&mut self, lane: u8, batch: Batch, suspect: bool, now: Timestamp) {
+        if !self.may_go_on(&batch.members, true, now) {
+            return;
+        }
         let mut members = batch.members;
         let second = members.split_off(members.len().div_ceil(2));
         for members in [second, members].into_iter().filter(|members| !members.is_empty()) {
@@ -190,14 +194,20 @@ impl Fleet {
         }
     }
 
-    fn wait_for_another(&mut self, members: &Members, failed: bool) {
+    /// Whether another request may follow in the same attempts: not with credentials that were refused for good while this
+    /// one was on its way, which ends the waits.
+    fn may_go_on(&mut self, members: &Members, failed: bool, now: Timestamp) -> bool {
         for (handle, attempt) in members {
             if let Some(slot) = self.waiting(*handle)
                 && let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(*attempt))
             {
                 job.share_later(failed);
+                if self.refused.is_some() {
+                    self.settle(slot, now);
+                }
             }
         }
+        self.refused.is_none()
     }
 
     /// A job leaves the company and goes on by itself, in the same attempt; where it was `refused` there, that request

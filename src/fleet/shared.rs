@@ -64,7 +64,7 @@ impl Fleet {
         }
         self.note_credentials(&whole, batch.renewals, now, response.status().as_u16());
         if let Some(token) = next.filter(|_| !missing.is_empty()) {
-            self.ask_for_page(lane, Batch { members: missing, ..batch }, token);
+            self.ask_for_page(lane, Batch { members: missing, ..batch }, token, now);
         }
     }
 
@@ -73,7 +73,7 @@ impl Fleet {
         let company = &mut self.lanes[usize::from(lane)].company;
         if error.error == LookError::TooLarge && batch.members.len() > 1 {
             company.note_too_many(batch.members.len());
-            return self.split(lane, batch, false);
+            return self.split(lane, batch, false, now);
         }
         company.note_failure(batch.members.len());
         self.fail_all(lane, batch, now, error.observation(), &error.to_string());
@@ -91,14 +91,14 @@ impl Fleet {
             Observation::Fatal { error: LookError::Status(401) }
                 if self.refused.is_none() && batch.renewals < self.backend.renewals() =>
             {
-                self.repeat(lane, batch);
+                self.repeat(lane, batch, now);
             }
             Observation::Fatal { error: LookError::Status(401) }
                 if self.refused.is_none() && !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven) =>
             {
                 taken.refused = Some(Refused::Renewable);
                 let renewals = batch.renewals;
-                self.repeat(lane, batch);
+                self.repeat(lane, batch, now);
                 self.note_credentials(&taken, renewals, now, 401);
             }
             // There are no bulk requests here, whatever the dialect says.
@@ -115,7 +115,7 @@ impl Fleet {
                 if too_many {
                     kept.company.note_too_many(asked);
                 }
-                self.split(lane, batch, !too_many);
+                self.split(lane, batch, !too_many, now);
             }
             observation @ (Observation::Throttled { error, .. } | Observation::Fatal { error }) => {
                 taken.throttled = matches!(observation, Observation::Throttled { .. });

@@ -35,7 +35,7 @@ impl Job {
             // What was over before anybody looked says nothing about how long it takes from then on.
             Outcome::Succeeded | Outcome::Failed if since == Since::PickUp && unfinished.is_none() => return None,
             Outcome::Succeeded | Outcome::Failed => {
-                let now = self.poller.started().saturating_add(ended.elapsed);
+                let now = self.over_at(&ended);
                 let (from, by) = (unfinished.unwrap_or_default(), now.saturating_since(born));
                 let told = extra.and_then(|extra| extra.ended_at).map(|end| end.saturating_since(born));
                 // An end that contradicts what was seen comes from another clock.

@@ -33,7 +33,7 @@ impl Job {
             },
             None => terms.backend.result_url(&self.job)?,
         };
-        self.tell(JobClass::Succeeded);
+        self.tell(now, JobClass::Succeeded);
         // What is fetched is the result, not what its pointer found here.
         self.extra().result = None;
         let hop = self.hop.as_mut()?;

@@ -116,7 +116,7 @@ impl Job {
         if !detail {
             return self.take_reading(terms, now, id, response, reading);
         }
-        self.tell(told);
+        self.tell(now, told);
         let changed = reading.state.is_some() && reading.state.as_deref() != self.state.as_deref();
         if changed {
             self.state = reading.state.take().map(Arc::from);

@@ -108,6 +108,12 @@ const EFFECTS: &[Effect] = &[
     ("poll.headers", || {
         assert_eq!(look(&backend("poll.headers = { X-Version = \"7\" }")).headers()["x-version"], "7");
     }),
+    ("poll.id", || {
+        let another = reply(200, &[], r#"{"id":"b","state":"broken"}"#);
+        let mut world = World::new(script(vec![another, reply(200, &[], r#"{"id":"a","state":"done"}"#)]));
+        let finished = world.wait(&backend("poll.id = \"/id\""), every_second(), job("a"));
+        assert_eq!((finished.outcome, finished.failed_requests), (Outcome::Succeeded, 1));
+    }),
     ("envelope.pointer", || {
         let observation = observe("envelope.pointer = \"/error\"", r#"{"error":"busy","state":"done"}"#);
         assert_eq!(observation, Observation::Transient { error: LookError::Envelope, hint: None });

@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use http_support::{START, dialect, secs};
+use http_support::{START, World, dialect, every_second, job, reply, script, secs};
 use jobwatch::Observation::{self, Cancelled, Failed, Lost, Pending, Running, Succeeded};
-use jobwatch::{Dialect, Hint, LookError, Reading, Rule};
+use jobwatch::{Dialect, Hint, LookError, Outcome, Reading, Rule};
 use serde_json::json;
 
-use crate::{http_support, read, with};
+use crate::{backend, http_support, read, with};
 
 const RUNNING: Observation = Running { hint: None };
 const PENDING: Observation = Pending { hint: None };
@@ -455,5 +455,32 @@ mod details {
         assert_eq!(hint(&[], "20"), Some(Duration::from_millis(20)));
         assert_eq!(hint(&[], "\"20.5\""), Some(Duration::from_micros(20_500)));
         assert_eq!(hint(&[], "-1"), None);
+    }
+
+    #[test]
+    fn regression_a_number_that_nobody_asked_for_spoiled_the_answer() {
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        for odd in ["1e400", "[-1e999, {\"x\": 1e400}]", "\"\\udfff\"", &deep] {
+            let dialect = with("result.pointer = \"/cake\"\nerror.pointer = \"/error\"");
+            let body =
+                |state: &str| format!(r#"{{"cost":{odd},"state":"{state}","cake":"nut","more":{{"a":[{odd}]}}}}"#);
+            assert_eq!(read(&dialect, 200, &[], &body("working")).observation, Running { hint: None }, "{odd}");
+            assert_eq!(read(&dialect, 200, &[], &body("broken")).observation, Failed, "{odd}");
+            let done = read(&dialect, 200, &[], &body("done"));
+            assert_eq!((done.observation, done.result, done.message), (Succeeded, Some("nut".into()), None), "{odd}");
+            // A success stands, too, whose result nobody can keep, and says so.
+            let unkept = format!(r#"{{"state":"done","cake":{odd}}}"#);
+            let mut world = World::new(script(vec![reply(200, &[], &unkept)]));
+            let keys = "result.pointer = \"/cake\"";
+            let finished = world.wait(&backend(keys), every_second(), job("a"));
+            assert_eq!((finished.outcome, finished.result), (Outcome::Succeeded, None), "{odd}");
+            assert_eq!(
+                finished.error.as_deref(),
+                Some("the result in the answer is no JSON that can be kept"),
+                "{odd}"
+            );
+        }
+        // What is asked for has to be read.
+        assert_eq!(read(&with(""), 200, &[], r#"{"state":1e400}"#).rule, Rule::Malformed);
     }
 }

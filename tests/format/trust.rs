@@ -84,6 +84,102 @@ mod ids {
     }
 }
 
+/// Whose answer it is: `poll.id`.
+mod strangers {
+    use core::time::Duration;
+
+    use http::Request;
+    use jobwatch::{Fleet, FleetEvent};
+
+    use super::*;
+
+    fn kiln() -> Backend {
+        let text = "name = \"t\"\npoll.path = \"/jobs/{id}\"\npoll.id = [\"/job/id\", { header = \"x-job\" }]\n\
+                    state.pointer = \"/state\"\nstate.running = [\"up\"]\nstate.succeeded = [\"done\"]\n\
+                    state.failed = [\"broken\"]\nstate.cancelled = [\"cut\"]\nstate.lost = [\"gone\"]\n\
+                    state.status = { 404 = \"failed\" }\n\
+                    bulk = { path = \"/jobs?ids={ids}\", max = 9, items = \"\", id = \"/id\", detail = true, \
+                    state = { pointer = \"/state\", succeeded = [\"done\"] } }";
+        Backend::new(dialect(text), Some("https://api.example.com/v1")).unwrap()
+    }
+
+    /// Whether this answer to a look at a job ends the wait for it, or is at least an answer about it.
+    fn is_believed(job: &JobRef, status: u16, headers: &[(&str, &str)], body: &str) -> bool {
+        let (first, mut later) = (reply(status, headers, body), Vec::new());
+        later.extend([first, reply(200, &[], r#"{"state":"broken"}"#)]);
+        let finished = World::new(script(later)).wait(&kiln(), every_second(), job.clone());
+        finished.failed_requests == 0
+    }
+
+    #[test]
+    fn regression_an_answer_about_another_job_was_believed() {
+        for word in ["up", "done", "broken", "cut", "gone", "?"] {
+            let about = |id: &str| format!(r#"{{"job":{{"id":{id}}},"state":"{word}"}}"#);
+            for own in [r#""a1""#, r#""A1""#, "null", "[]", "{}"] {
+                assert!(is_believed(&job("a1"), 200, &[], &about(own)), "{word} {own}");
+            }
+            for other in [r#""a2""#, r#""""#, r#"" a1""#, r#""a1\u0000""#, "1", "true"] {
+                assert!(!is_believed(&job("a1"), 200, &[], &about(other)), "{word} {other}");
+            }
+            assert!(is_believed(&job("7"), 200, &[], &about("7")), "{word}");
+            assert!(
+                !is_believed(&job("7"), 200, &[], &about("8")) && !is_believed(&job("7"), 200, &[], &about("7.5e1"))
+            );
+            // No double is as exact as that.
+            assert!(is_believed(&job("123456789012345678901"), 200, &[], &about("123456789012345678901")), "{word}");
+            let named = job("https://api.example.com/v1/jobs/a1");
+            assert!(is_believed(&named, 200, &[], &about(r#""a1""#)), "an address names no id: {word}");
+        }
+        let (own, other) = ([("x-job", "a1")], [("x-job", "a2")]);
+        for status in [200, 202, 404, 410] {
+            assert!(is_believed(&job("a1"), status, &own, r#"{"state":"done"}"#), "{status}");
+            assert!(!is_believed(&job("a1"), status, &other, r#"{"state":"done"}"#), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_request_stands_whatever_job_it_names() {
+        let other = r#"{"job":{"id":"b"},"state":"done"}"#;
+        let policy = every_second().with_max_polls(1).build().unwrap();
+        for (status, error) in
+            [(429, LookError::Status(429)), (503, LookError::Status(503)), (200, LookError::Malformed)]
+        {
+            let told = reply(status, &[("retry-after", "5"), ("ratelimit", "\"a\";r=0;t=7")], other);
+            let mut watch = Watch::new(kiln(), policy.clone(), job("a"), START, &mut rng(1));
+            let finished = World::new(script(vec![told])).drive(&mut watch);
+            assert_eq!((finished.outcome, finished.last_error), (Outcome::TimedOut, Some(error)), "{status}");
+        }
+    }
+
+    /// What a list tells of a job stands, and the answer that was to bring its result is another's.
+    #[test]
+    fn the_detail_of_a_list_is_held_to_it_too() {
+        let mut asked = Vec::new();
+        let mixed_up = move |request: &Request<Vec<u8>>, _: Duration| {
+            let id = match request.uri().path() {
+                "/v1/jobs/a" => "a",
+                "/v1/jobs/b" => "b",
+                _ => return reply(200, &[], r#"[{"id":"a","state":"done"},{"id":"b","state":"done"}]"#),
+            };
+            asked.push(id);
+            let first = asked.iter().filter(|known| **known == id).count() == 1;
+            let id = if first { "the other" } else { id };
+            reply(200, &[], &format!(r#"{{"job":{{"id":"{id}"}},"state":"done"}}"#))
+        };
+        let policy = every_second().build().unwrap();
+        let mut fleet = Fleet::new(kiln().into(), policy.into(), &mut rng(1));
+        for id in ["a", "b"] {
+            fleet.insert(job(id), START);
+        }
+        let mut world = World::new(mixed_up);
+        let ends = world.drive_fleet(&mut fleet).into_iter().filter_map(|event| match event {
+            FleetEvent::Finished { finished, .. } => Some((finished.outcome, finished.failed_requests)),
+            _ => None,
+        });
+        assert_eq!(ends.collect::<Vec<_>>(), [(Outcome::Succeeded, 1); 2]);
+    }
+}
+
 mod origins {
     use super::*;
 

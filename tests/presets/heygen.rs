@@ -1,7 +1,8 @@
 //! The answers of `HeyGen`'s two video translation APIs.
 
 use http_support::secs;
-use jobwatch::{HintSource, LookError, Observation};
+use jobwatch::testing::{HttpReply, HttpWorld, http_script};
+use jobwatch::{Backend, HintSource, JobRef, LookError, Observation, Outcome, Policy};
 
 use crate::reading::{PLAIN, Row, broken, check, fatal, throttled};
 use crate::{Failed, LOST, MALFORMED, PENDING, Succeeded, http_support};
@@ -170,4 +171,20 @@ fn heygen_v2() {
             ..ROW
         },
     ]);
+}
+
+/// WIRE §1.2 and §1.3: an answer to a look names its job, and one that a cache has mixed up is not believed.
+#[test]
+fn an_answer_about_another_job_is_not_believed() {
+    for (preset, about) in [
+        ("heygen-v3", r#"{"data":{"id":"ID","status":"failed","failure_message":"no speech found"}}"#),
+        ("heygen-v2", r#"{"error":null,"data":{"video_translate_id":"ID","status":"failed"}}"#),
+    ] {
+        let backend = Backend::new(super::preset(preset), None).unwrap();
+        let answers = ["t2", "t1"].map(|id| HttpReply::json(&about.replace("ID", id)));
+        let mut world = HttpWorld::new(http_script(answers.to_vec()));
+        let finished = world.wait(&backend, Policy::builder(), JobRef::new("t1").unwrap());
+        let (outcome, error) = (finished.outcome, finished.last_error);
+        assert_eq!((outcome, error, finished.requests), (Outcome::Failed, Some(LookError::Malformed), 2), "{preset}");
+    }
 }

@@ -193,12 +193,15 @@ impl Client {
         }
     }
 
-    /// Nobody whose list was answered in part sits idle, if nothing keeps the next request back.
+    /// Nobody whose look goes on sits idle, if nothing keeps the next request back: a part or a page of a list, a redirect, a
+    /// detail, a result.
     fn check_looks(&self, now: Timestamp) {
         let is_open = self.rate.is_none() && !self.renewing && self.lanes.values().all(|lane| lane.is_open(now));
-        let idle = self.waits.iter().filter(|wait| wait.is_here()).find(|wait| {
-            wait.attempt.is_some_and(|attempt| attempt.in_list && attempt.request.is_none() && attempt.expires > now)
-        });
+        let idle = self
+            .waits
+            .iter()
+            .filter(|wait| wait.is_here())
+            .find(|wait| wait.attempt.is_some_and(|attempt| attempt.request.is_none() && attempt.expires > now));
         assert!(!is_open || idle.is_none(), "progress: a look goes on without a request, {idle:?}");
     }
 
@@ -242,9 +245,7 @@ impl Client {
         assert!([HOME, ABROAD].contains(&asked.origin.as_str()), "credentials: sent to {}", asked.url);
         assert_eq!(asked.api_key, Some(format!("key-{}", self.key)), "credentials: not the present ones");
         assert!(!self.renewing, "credentials: sent while they are renewed");
-        // The further parts and pages of a list that was under way are asked for all the same.
-        let is_part = matches!(asked.ask, Ask::List { .. });
-        assert!(!self.refused || is_part, "credentials: sent though they were refused for good");
+        assert!(!self.refused, "credentials: sent though they were refused for good");
         let expires = now.saturating_add(timeout);
         let (in_list, for_result) = (matches!(asked.ask, Ask::List { .. }), matches!(asked.ask, Ask::Result(_)));
         let lane = self.lanes.entry(asked.origin.clone()).or_default();

@@ -85,9 +85,11 @@ impl Client {
         let throttled = reply.what == What::Throttled;
         self.lanes.entry(origin.to_owned()).or_default().hear(sent_at, now, throttled, silence);
         self.throttles += u64::from(throttled || silence.is_some());
-        match reply.what {
+        match &reply.what {
             What::Refused | What::Fatal => self.refusals += 1,
             What::Broken | What::Redirect => self.failures += 1,
+            // That a job which has ended is not known is no answer that was asked for.
+            What::States(tells) if tells.iter().all(|(_, tell)| matches!(tell, Tell::Denied { .. })) => {}
             What::States(_) | What::Result => self.lanes.entry(origin.to_owned()).or_default().hear_well(),
             _ => {}
         }
@@ -103,7 +105,7 @@ impl Client {
         match &reply.what {
             What::States(tells) if !for_result => {
                 let Some((_, tell)) = tells.iter().find(|(id, _)| *id == wait.id) else { return };
-                wait.hear(*tell, now, world);
+                wait.hear(*tell, world);
                 if let (Tell::Unfinished, Some(hint)) = (tell, hint) {
                     wait.hinted_until = hint;
                 }

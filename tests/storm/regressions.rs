@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use jobwatch::{Backend, Fleet, FleetAction, Submit, SubmitAction, Timestamp, Watch, WatchAction};
+use jobwatch::{
+    Backend, Fleet, FleetAction, FleetEvent, LookError, Outcome, Submit, SubmitAction, Timestamp, TransportError,
+    Watch, WatchAction,
+};
 
 use crate::http_support::{BASE, KILN, START, at, dialect, every_second, job, millis, response, rng, secs};
 
@@ -98,4 +101,86 @@ fn regression_a_job_may_have_ended_before_its_create_was_answered() {
     watch.handle_response(again, id, &response(200, &[], r#"{"state":"cracked"}"#));
     let WatchAction::Finished(finished) = watch.poll(again) else { panic!() };
     assert_eq!(finished.detection_delay_max, Some(again.saturating_since(until)));
+}
+
+const LISTS: &str = "[bulk]\n    path = \"/firings?ids={ids}\"\n    max = 10\n    items = \"/firings\"\n    id = \"/id\"\n    \
+    next = \"/next\"\n    next_parameter = \"page\"\n    [bulk.state]\n    pointer = \"/state\"\n    \
+    succeeded = [\"fired\"]\n    [result]\n";
+
+/// A list under way when another request is refused for good: whatever comes of it, nothing else is sent with that key.
+#[test]
+fn regression_a_list_under_way_was_asked_for_again_with_a_refused_key() {
+    let backend = || Backend::new(dialect(&KILN.replace("[result]\n", LISTS)), Some(BASE)).unwrap();
+    let too_large = TransportError::new(LookError::TooLarge, "the wire");
+    for story in ["too large", "too many", "one is to blame", "a page", "refused, too", "not there", "broken"] {
+        for renewable in [false, true] {
+            let mut fleet = fleet(backend());
+            fleet = if renewable { fleet.with_renewal() } else { fleet };
+            // Its own address keeps it out of lists.
+            let alone = fleet.insert(job("https://api.example.com/v1/firings/alone"), START);
+            for id in ["a", "b", "c", "d"] {
+                fleet.insert(job(id), START);
+            }
+            let (first, second) = (sent(&mut fleet, START).unwrap(), sent(&mut fleet, START).unwrap());
+            let (list, alone) = if first.job() == alone { (second, first) } else { (first, second) };
+            assert_eq!((fleet.asked_for(list), fleet.asked_for(alone)), (4, 1));
+            fleet.handle_response(at(millis(10)), alone, &response(401, &[], ""));
+            if renewable {
+                assert!(matches!(fleet.poll(at(millis(10))), FleetAction::Renew));
+                fleet.renewed(at(millis(10)), Err("nobody has another".to_owned()));
+            }
+            assert_eq!(fleet.len(), 4, "the list may still tell ends");
+            let page = r#"{"firings":[{"id":"a","state":"fired"}],"next":"2"}"#;
+            match story {
+                "too large" => fleet.handle_error(at(millis(20)), list, &too_large),
+                "too many" => fleet.handle_response(at(millis(20)), list, &response(414, &[], "")),
+                "one is to blame" => fleet.handle_response(at(millis(20)), list, &response(400, &[], "")),
+                "a page" => fleet.handle_response(at(millis(20)), list, &response(200, &[], page)),
+                "refused, too" => fleet.handle_response(at(millis(20)), list, &response(401, &[], "")),
+                "not there" => fleet.handle_response(at(millis(20)), list, &response(404, &[], "")),
+                _ => fleet.handle_response(at(millis(20)), list, &response(503, &[], "")),
+            }
+            assert!(matches!(fleet.poll(at(millis(20))), FleetAction::Idle), "{story}");
+            let ends = core::iter::from_fn(|| fleet.next_event()).filter_map(|event| match event {
+                FleetEvent::Finished { finished, .. } => Some(finished.outcome),
+                _ => None,
+            });
+            let ends: Vec<_> = ends.collect();
+            let rejected = ends.iter().filter(|outcome| **outcome == Outcome::Rejected).count();
+            assert_eq!((ends.len(), rejected), (5, if story == "a page" { 4 } else { 5 }), "{story}");
+        }
+    }
+}
+
+/// A driver that comes late hands in the answer after the time of its look, and polls after that: the end cannot have been
+/// known before it was told.
+#[test]
+fn regression_an_end_told_after_the_time_of_its_look_was_dated_before_it() {
+    let policy = every_second().with_attempt_timeout(secs(5)).with_total_timeout(secs(30)).with_max_polls(1);
+    let mut fleet = Fleet::new(Arc::new(kiln_with_results()), Arc::new(policy.build().unwrap()), &mut rng(3));
+    fleet.insert(job("late"), START);
+    let id = sent(&mut fleet, START).unwrap();
+    fleet.handle_response(at(secs(9)), id, &response(200, &[], r#"{"state":"fired"}"#));
+    assert!(
+        matches!(fleet.poll(at(secs(10))), FleetAction::Idle),
+        "nobody asks for a result after the time of the look"
+    );
+    let told = core::iter::from_fn(|| fleet.next_event()).find_map(|event| match event {
+        FleetEvent::Finished { finished, .. } => Some(finished),
+        _ => None,
+    });
+    let finished = told.unwrap();
+    assert_eq!((finished.outcome, finished.elapsed), (Outcome::Succeeded, secs(9)));
+    assert_eq!(finished.detection_delay_max, None, "nobody has seen it unfinished");
+
+    let created = job("late").created_at(START);
+    fleet.insert(created, at(secs(20)));
+    let id = (20..30).find_map(|second| sent(&mut fleet, at(secs(second)))).unwrap();
+    fleet.handle_response(at(secs(40)), id, &response(200, &[], r#"{"state":"fired"}"#));
+    assert!(matches!(fleet.poll(at(secs(41))), FleetAction::Idle));
+    let told = core::iter::from_fn(|| fleet.next_event()).find_map(|event| match event {
+        FleetEvent::Finished { finished, .. } => Some(finished),
+        _ => None,
+    });
+    assert_eq!(told.unwrap().detection_delay_max, Some(secs(40)), "it may have ended when it was created");
 }

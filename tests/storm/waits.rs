@@ -70,8 +70,7 @@ pub(crate) struct Wait {
     pub(crate) ends_heard: Vec<Outcome>,
     /// The first of them, if nobody may take it back.
     pub(crate) told: Option<Outcome>,
-    /// When that was, in nanoseconds of the world; `None` where the time of the look was over by then, which is the
-    /// instant at which the wait is said to have ended.
+    /// When that was, in nanoseconds of the world.
     told_at: Option<u64>,
     /// Denials in a row, and how many the policy wants.
     pub(crate) denials: u32,
@@ -190,13 +189,12 @@ impl Wait {
     }
 
     /// What an answer says of it.
-    pub(crate) fn hear(&mut self, tell: Tell, now: Timestamp, world: u64) {
-        let in_time = self.attempt.is_some_and(|attempt| now < attempt.expires).then_some(world);
+    pub(crate) fn hear(&mut self, tell: Tell, world: u64) {
         match tell {
             Tell::Unfinished => self.denials = 0,
             Tell::End(outcome) => {
                 self.ends_heard.push(outcome);
-                self.told_at = if self.told.is_none() { in_time } else { self.told_at };
+                self.told_at = self.told_at.or(Some(world));
                 self.told = self.told.or(Some(outcome));
             }
             Tell::Incomplete => {

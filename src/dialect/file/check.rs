@@ -45,7 +45,7 @@ impl File {
         }
         let poll_url = self.job.poll_url.map(|place| self::place("job.poll_url", place)).transpose()?;
         let ids = self.job.id.map(|place| self::place("job.id", place)).transpose()?;
-        let poll = self.poll.check(poll_url.is_some())?;
+        let (poll, poll_id) = self.poll.check(poll_url.is_some())?;
         if self.create.is_some() && poll.path.is_some() && ids.is_none() && poll_url.is_some() {
             let problem = "say where the answer to a create has the id, or leave out `poll.path`";
             return wrong("job.id", problem);
@@ -70,6 +70,7 @@ impl File {
             poll_url,
             expected_duration: optional_place("job.expected_duration", self.job.expected_duration)?,
             poll,
+            poll_id,
             envelope: self.envelope.map(EnvelopeSection::check).transpose()?,
             state: self.state.check()?,
             refine: refine(self.refine)?,
@@ -131,16 +132,23 @@ impl CreateSection {
 }
 
 impl PollSection {
-    fn check(self, has_url: bool) -> Checked<Ask> {
+    fn check(self, has_url: bool) -> Checked<(Ask, Place)> {
         if self.path.is_none() && !has_url {
             let problem = "say where a job is asked for: a path as in `/jobs/{id}`, or `job.poll_url`";
             return wrong("poll.path", problem);
         }
-        Ok(Ask {
+        if self.path.is_none() && self.id.is_some() {
+            return wrong(
+                "poll.id",
+                "without `poll.path` a job is named by its address, which no answer has to repeat",
+            );
+        }
+        let ask = Ask {
             method: method("poll.method", self.method, Method::GET)?,
             path: self.path.map(|path| template("poll.path", &path)).transpose()?,
             headers: headers("poll.headers", self.headers)?,
-        })
+        };
+        Ok((ask, optional_place("poll.id", self.id)?))
     }
 }
 

@@ -111,6 +111,7 @@ pub(super) struct JobSection {
 pub(super) struct PollSection {
     pub(super) method: Option<String>,
     pub(super) path: Option<String>,
+    pub(super) id: Option<PlaceValue>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
 }

@@ -49,6 +49,8 @@ pub struct Setup {
     pub rate: Option<RateLimit>,
     /// The largest body; `None` leaves the dialect's.
     pub max_body: Option<u64>,
+    /// The seed of the jitter; `None` leaves it to chance.
+    pub seed: Option<u64>,
 }
 
 /// A source of credentials: headers, or why there are none.
@@ -164,6 +166,7 @@ impl Setup {
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             rate: Some(RateLimit::POLITE),
             max_body: None,
+            seed: None,
         }
     }
 
@@ -196,6 +199,11 @@ impl Setup {
     /// At most so many requests at once.
     pub fn max_in_flight(self, max_in_flight: usize) -> Self {
         Self { max_in_flight, ..self }
+    }
+
+    /// A jitter that can be repeated.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self }
     }
 
     /// At most so many bytes of a body.

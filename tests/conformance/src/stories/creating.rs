@@ -1,5 +1,6 @@
 //! Creating jobs: never twice by accident.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jobwatch::LookError;
@@ -116,6 +117,21 @@ pub fn create_with_key_is_repeated_under_it(driver: &dyn Driver) {
     assert_ne!(keys[4], keys[0], "another create has another key");
     assert!(requests.iter().all(|request| request.body == requests[0].body));
     assert!(requests[3].at - requests[2].answered_at() >= millis(50));
+}
+
+/// A seed repeats the jitter and nothing else: each create of each client has a key of its own.
+pub fn bug_a_seeded_client_drew_one_key_for_all_creates(driver: &dyn Driver) {
+    let server = Server::start();
+    server.on("/firings", [created()]);
+    let client = || driver.client(Setup::of(&server).dialect(dialect_with_idempotency()).seed(7));
+    for client in [client(), client()] {
+        for _ in 0..3 {
+            client.create(&Value::Null).expect("the kiln accepts");
+        }
+    }
+    let keys: BTreeSet<_> =
+        server.requests().iter().map(|request| request.header("idempotency-key").map(str::to_owned)).collect();
+    assert!(keys.len() == 6 && !keys.contains(&None), "{keys:?}");
 }
 
 /// What asking again cannot cure is not asked again, key or no key; the backend's words are told.

@@ -38,6 +38,9 @@ impl Driver for Reqwest {
         if let Some(provider) = setup.provider {
             builder = builder.credentials(provider);
         }
+        if let Some(seed) = setup.seed {
+            builder = builder.seed(seed);
+        }
         if let Some(bytes) = setup.max_body {
             builder = builder.max_body(bytes);
         }

@@ -107,6 +107,26 @@ pub fn lists_of_strangers(driver: &dyn Driver) {
     assert!(server.targets().iter().all(|target| !target.contains("stranger")), "nobody asked for them");
 }
 
+/// Answers that a cache or a gateway has mixed up, each an end of somebody else's; where the dialect says where an answer
+/// names its job, none of them is believed.
+pub fn answers_about_another_job(driver: &dyn Driver) {
+    let server = Server::start();
+    let about = |id: &str, state: &str| json!({"id": id, "state": state, "result": format!("{id}'s vase")}).to_string();
+    let strangers = [("b", "fired"), ("b", "cracked"), ("b", "called off"), ("aa", "no such firing"), ("", "fired")];
+    let strangers = strangers.map(|(id, state)| Answer::json(200, about(id, state)));
+    let odd = [r#"{"id":["a"],"state":"heating"}"#, r#"{"id":null,"state":"heating"}"#, r#"{"state":"heating"}"#];
+    let own = [Answer::json(200, about("a", "heating")), Answer::json(200, about("a", "fired"))];
+    let mut answers = strangers.to_vec();
+    answers.extend(odd.map(|body| Answer::json(200, body)));
+    answers.extend(own);
+    server.on("/firings/a", answers);
+    let patient = build(hurried().with_max_consecutive_failures(100));
+    let setup = setup(&server).dialect(dialect_with("poll.id = '/id'")).policy(patient);
+    let done = driver.client(setup).wait(&firing("a"));
+    assert_eq!((done.outcome, done.requests, done.failed_requests), (Outcome::Succeeded, 10, 5), "{done:?}");
+    assert_eq!((done.last_error, done.result), (Some(LookError::Malformed), Some("a's vase".into())));
+}
+
 /// A list that says two things of one job says nothing of it.
 pub fn bug_first_of_two_contradicting_entries_was_believed(driver: &dyn Driver) {
     let server = Server::start();
