@@ -222,6 +222,11 @@ impl Job {
         }
     }
 
+    /// The present instant on a clock that may have been set back: time that goes backwards counts as no time passing.
+    pub(crate) fn clamped(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_nanos(self.poller.latest))
+    }
+
     pub(crate) fn requests(&self) -> u32 {
         self.requests
     }

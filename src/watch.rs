@@ -104,7 +104,7 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
         let Some(mut job) = self.job.take() else {
             return WatchAction::Sleep { until: Timestamp::MAX, reason: WaitReason::Interval };
         };
-        match job.poll(&terms(&self.backend, &self.policy), now) {
+        match job.poll(&terms(&self.backend, &self.policy), job.clamped(now)) {
             JobStep::Ended(ended) => WatchAction::Finished(job.into_finished(ended)),
             JobStep::Sleep { until, reason } => {
                 self.job = Some(job);
@@ -120,14 +120,14 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
     /// Takes an answer; one that is late, repeated or not ours changes nothing.
     pub fn handle_response<T: AsRef<[u8]>>(&mut self, now: Timestamp, id: WatchRequestId, response: &Response<T>) {
         if let Some(job) = &mut self.job {
-            job.handle_response(&terms(&self.backend, &self.policy), now, id.0, response);
+            job.handle_response(&terms(&self.backend, &self.policy), job.clamped(now), id.0, response);
         }
     }
 
     /// Takes the news that no answer will come.
     pub fn handle_error(&mut self, now: Timestamp, id: WatchRequestId, error: &TransportError) {
         if let Some(job) = &mut self.job {
-            job.handle_error(&terms(&self.backend, &self.policy), now, id.0, error);
+            job.handle_error(&terms(&self.backend, &self.policy), job.clamped(now), id.0, error);
         }
     }
 

@@ -47,6 +47,53 @@ fn regression_news_that_nobody_drains_take_no_memory() {
     }
 }
 
+/// Who adds jobs and takes them out again, and never asks for news, is told nothing and keeps nothing.
+#[test]
+fn regression_news_of_jobs_that_were_taken_out_took_memory() {
+    let mut world = World::new(kiln(), every_second());
+    for number in 0..1_000 {
+        let handle = world.fleet.insert(http_support::job(&format!("job-{number}")), world.clock);
+        while let jobwatch::FleetAction::Send { id, .. } = world.fleet.poll(world.clock) {
+            world.fleet.handle_response(world.clock, id, &response(200, &[], r#"{"state":"glowing"}"#));
+        }
+        world.fleet.remove(handle).unwrap();
+        world.clock = world.clock.saturating_add(millis(100));
+    }
+    let kept = world.fleet.kept();
+    assert!(kept.news <= 4 + 64 + 2 && kept.places == 1, "{kept:?}");
+}
+
+/// A lane whose only place is taken for long, and jobs of another that are led there, look after look.
+#[test]
+fn regression_further_requests_that_nobody_waits_for_took_memory() {
+    let backend = kiln().with_allowed_origin(model::ABROAD).unwrap();
+    let quick = every_second().with_min_delay(millis(10)).with_attempt_timeout(millis(10));
+    let quick =
+        quick.with_failure_backoff(millis(10), millis(10)).with_max_consecutive_failures(100_000).build().unwrap();
+    let slow = every_second().with_attempt_timeout(http_support::secs(60)).build().unwrap();
+    let mut fleet = jobwatch::Fleet::new(backend.into(), quick.into(), &mut http_support::rng(5));
+    fleet = fleet.with_max_in_flight(1).with_rate(None);
+    let class = fleet.add_class("slow", slow.into());
+    fleet.insert_in(class, http_support::job("slow"), START);
+    assert!(matches!(fleet.poll(START), jobwatch::FleetAction::Send { .. }));
+    let here = http_support::job(&format!("{}/firings/quick", model::ABROAD));
+    fleet.insert(here, START);
+    let (mut now, mut looks) = (START, 0);
+    while now < http_support::at(http_support::secs(20)) {
+        match fleet.poll(now) {
+            jobwatch::FleetAction::Send { id, .. } => {
+                looks += 1;
+                let to = [("location", "https://api.example.com/v1/firings/quick")];
+                fleet.handle_response(now, id, &response(302, &to, ""));
+            }
+            jobwatch::FleetAction::Sleep { until } => now = until,
+            action => panic!("{action:?}"),
+        }
+    }
+    let kept = fleet.kept();
+    assert!(looks > 500 && kept.in_line <= 2 * 2 + 64 + 1, "{looks} looks, {kept:?}");
+}
+
 /// Taken out without a word: what it has been through before is nobody's news.
 #[test]
 fn regression_a_removed_job_is_not_heard_of_again() {

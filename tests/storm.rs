@@ -1,6 +1,7 @@
 //! Storms: whole systems in simulated time, with everything that can go wrong in them drawn from one number.
 //!
-//! One to three clients with a fleet each (and creates beside them) share one backend that speaks one of many dialects.
+//! One to three clients with a fleet each, creates beside them and up to two jobs in a loop of their own (a watch) share one
+//! backend that speaks one of many dialects.
 //! Networks lose, delay, repeat and reorder; the backend throttles, breaks, crashes, forgets, repeats old answers and
 //! lies; clocks jump, stop, begin at zero or shortly before the end of time; keys are replaced; clients crash and go on
 //! from what they have stored. After every step all of this must hold, each under its name in the message:
@@ -39,12 +40,16 @@ mod clock;
 mod creates;
 #[path = "storm/dice.rs"]
 mod dice;
+#[path = "storm/driving.rs"]
+mod driving;
 #[path = "storm/hints.rs"]
 mod hints;
 #[path = "storm/lanes.rs"]
 mod lanes;
 #[path = "storm/ledger.rs"]
 mod ledger;
+#[path = "storm/outside.rs"]
+mod outside;
 #[path = "storm/policies.rs"]
 mod policies;
 #[path = "storm/regressions.rs"]
@@ -55,6 +60,8 @@ mod server;
 mod speech;
 #[path = "storm/waits.rs"]
 mod waits;
+#[path = "storm/watcher.rs"]
+mod watcher;
 #[path = "storm/weather.rs"]
 mod weather;
 #[path = "storm/world.rs"]
@@ -72,6 +79,10 @@ use world::{Tally, Trace, World};
 /// Storms in an ordinary run.
 const SEEDS: u64 = 20_000;
 
+/// Storms that go on for long, and visits from outside in each.
+const LONG_SEEDS: u64 = 12;
+const LONG_VISITS: u64 = 1_200;
+
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
@@ -79,7 +90,10 @@ fn number(name: &str) -> Option<u64> {
 
 /// One storm; what went wrong in it, if anything.
 fn storm(seed: u64, trace: Trace) -> Result<Tally, String> {
-    let play = || World::new(seed, trace).run();
+    play(|| World::new(seed, trace).run())
+}
+
+fn play(play: impl FnOnce() -> Tally) -> Result<Tally, String> {
     catch_unwind(AssertUnwindSafe(play)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
@@ -136,4 +150,22 @@ fn every_storm_passes() {
         println!("\n{problem}\nreplay it: STORM_SEED={seed} cargo test --test storm -- --nocapture");
     }
     assert!(failed.is_empty(), "{} storms did not pass", failed.len());
+}
+
+/// Hundreds of jobs pass through each fleet, in weather that never clears; what it keeps does not grow.
+#[test]
+fn long_storms_take_no_memory() {
+    let mut sum = Tally::default();
+    for seed in 0..LONG_SEEDS {
+        let lines = Rc::new(RefCell::new(VecDeque::new()));
+        match play(|| World::long(seed, LONG_VISITS, Trace(Some(Rc::clone(&lines)))).run()) {
+            Ok(tally) => sum.add(tally),
+            Err(problem) => {
+                lines.borrow().iter().for_each(|line| println!("{line}"));
+                panic!("long storm {seed}: {problem}");
+            }
+        }
+    }
+    println!("{LONG_SEEDS} long storms: {sum:?}");
+    assert!(sum.ends > 100 * LONG_SEEDS, "{sum:?}");
 }

@@ -111,12 +111,14 @@ impl Dialect {
         {
             return Answer::Follow { to, permanent };
         }
-        let stranger = id.and_then(|id| context.stranger(id));
+        let stranger = id.and_then(|id| context.stranger(id)).map(|stranger| (stranger, context.hint()));
         let mut reading = context.read(declared);
-        if let Some(stranger) = stranger.filter(|_| tells_of_a_job(reading.observation)) {
-            let Reading { hint_source, cool_down, observation, .. } = reading;
+        if let Some((stranger, found)) = stranger
+            && tells_of_a_job(reading.observation)
+        {
             let problem = format!("the answer is about another job: {:?}", shortened(&stranger));
-            reading = Reading { hint_source, cool_down, ..malformed(&problem, observation.hint()) };
+            let (cool_down, hint_source) = (reading.cool_down, found.map(|(_, source)| source));
+            reading = Reading { hint_source, cool_down, ..malformed(&problem, found.map(|(hint, _)| hint)) };
         }
         Answer::Read(Box::new(reading))
     }

@@ -106,7 +106,7 @@ impl Fleet {
             if let Some(hop) = hop {
                 // It takes room where it goes, which need not be where the job is asked for.
                 let lane = usize::from(self.lane_of(Some(&hop)));
-                self.lanes[lane].hops.push_back(slot);
+                self.line_up_hop(lane, slot);
             }
         }
         self.forget_old_news();
@@ -122,7 +122,10 @@ impl Fleet {
         let mut kept: Vec<News> = core::mem::take(&mut self.news).into();
         kept.reverse();
         kept.retain(|news| match news {
-            News::Changed { handle, unknown, .. } => newer.insert((*handle, *unknown)),
+            // Who was taken out without a word is not heard of again.
+            News::Changed { handle, unknown, .. } => {
+                self.slab.slot(*handle).is_some() && newer.insert((*handle, *unknown))
+            }
             News::Finished(_) => true,
         });
         kept.reverse();

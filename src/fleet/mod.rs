@@ -10,6 +10,8 @@ mod batch;
 mod class;
 mod company;
 mod feed;
+#[cfg(feature = "testing")]
+mod kept;
 mod lane;
 mod limits;
 mod rate;
@@ -38,6 +40,8 @@ use crate::{Backend, JobRef, JobSnapshot, LookError, Policy, SnapshotError, Stat
 use class::Class;
 pub(crate) use class::ClassSchedule;
 pub use feed::{Distinct, Feed};
+#[cfg(feature = "testing")]
+pub use kept::Kept;
 use lane::Lane;
 use limits::Demand;
 pub(crate) use rate::Pace;

@@ -91,6 +91,18 @@ impl Requests {
         self.end(id.slot, id.generation)
     }
 
+    /// Requests under way, and their expiries with leftovers.
+    #[cfg(feature = "testing")]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.slots.len() - self.free.len(), self.expiries.len())
+    }
+
+    /// Whom the requests under way ask for.
+    #[cfg(feature = "testing")]
+    pub(super) fn asks(&self) -> impl Iterator<Item = &Asks> {
+        self.slots.iter().filter_map(|(_, under)| under.as_ref()).map(|under| &under.asks)
+    }
+
     /// How many jobs a request asks for; zero where it has ended.
     pub(super) fn asked_for(&self, id: RequestId) -> usize {
         let kept = self.slots.get(id.slot as usize).filter(|(generation, _)| *generation == id.generation);

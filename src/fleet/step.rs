@@ -174,6 +174,18 @@ impl Fleet {
         }
     }
 
+    /// The same for a further request of its own in the attempt under way.
+    pub(super) fn line_up_hop(&mut self, lane: usize, slot: u32) {
+        self.lanes[lane].hops.push_back(slot);
+        // Whose attempt has ended leaves an entry behind.
+        if self.lanes[lane].hops.len() > 2 * self.jobs + MOST_LEFTOVERS {
+            let mut known = HashSet::new();
+            let mut line = core::mem::take(&mut self.lanes[lane].hops);
+            line.retain(|slot| self.has_hop_to(lane, *slot) && known.insert(*slot));
+            self.lanes[lane].hops = line;
+        }
+    }
+
     /// Ends the wait of a job that found no room for its final look.
     fn is_overdue(&mut self, slot: u32, now: Timestamp) -> bool {
         let policy = Arc::clone(self.policy_of(self.slab.at(slot).class));

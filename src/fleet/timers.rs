@@ -111,6 +111,12 @@ impl Timers {
         }
     }
 
+    /// Timers and leftovers.
+    #[cfg(feature = "testing")]
+    pub(super) fn kept(&self) -> usize {
+        self.far.len() + self.near.len()
+    }
+
     fn push(&mut self, at: u64, slot: u32) {
         if at < self.base {
             self.near.push(Reverse((at, slot)));

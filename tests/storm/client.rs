@@ -2,6 +2,8 @@
 
 #[path = "hearing.rs"]
 mod hearing;
+#[path = "memory.rs"]
+mod memory;
 #[path = "visits.rs"]
 mod visits;
 
@@ -66,6 +68,8 @@ pub(crate) struct Client {
     busy: (Timestamp, usize),
     idle: usize,
     effects: u64,
+    /// The most waits, and the most requests under way, that this life has had at once.
+    most_at_once: (usize, usize),
     /// Ends that nobody has compared with the ledger yet.
     pub(crate) endings: Vec<(Wait, Finished)>,
     /// Nothing but the policies delays anything.
@@ -135,6 +139,7 @@ impl Client {
             busy: (Timestamp::UNIX_EPOCH, 0),
             idle: 0,
             effects: 0,
+            most_at_once: (0, 0),
             endings: Vec::new(),
             calm: false,
             world: 0,
@@ -149,7 +154,7 @@ impl Client {
         self.wire.clear();
         self.lanes.clear();
         (self.renewing, self.accepted, self.refused) = (false, true, false);
-        (self.sent_in_this_life, self.ended, self.idle) = (0, 0, 0);
+        (self.sent_in_this_life, self.ended, self.idle, self.most_at_once) = (0, 0, 0, (0, 0));
         self.clock.forget();
     }
 
@@ -183,11 +188,13 @@ impl Client {
                 assert!(until > now || now == Timestamp::MAX, "no hot loop: a sleep that is over before it begins");
                 self.check_deadlines(now);
                 self.check_looks(now);
+                self.check_memory();
                 self.note_sleep();
                 Want::Sleep(until)
             }
             FleetAction::Idle => {
                 assert!(self.fleet.is_empty(), "progress: it is idle, and somebody waits");
+                self.check_memory();
                 Want::Idle
             }
         }
@@ -265,6 +272,7 @@ impl Client {
             number,
             OnWire { id, origin, sent_at: now, expires, alive: true, in_list, for_result, key: self.key },
         );
+        self.most_at_once.1 = self.most_at_once.1.max(self.alive());
         (number, asked)
     }
 

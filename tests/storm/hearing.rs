@@ -1,6 +1,5 @@
 //! What a client hears, and what must have become of it.
 
-use core::time::Duration;
 use std::rc::Rc;
 
 use jobwatch::{Finished, FleetEvent, LookError, Outcome, Timestamp, TransportError};
@@ -8,10 +7,7 @@ use jobwatch::{Finished, FleetEvent, LookError, Outcome, Timestamp, TransportErr
 use super::Client;
 use crate::ledger::{Delivery, Reply, Tell, What, asks_again};
 use crate::speech::Lists;
-use crate::waits::Stage;
-
-/// What is longer is no hint.
-const CREDIBLE: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::waits::{CREDIBLE, Stage};
 
 impl Client {
     /// Hands in what came of a request, as often as it comes.
@@ -42,7 +38,9 @@ impl Client {
                 self.accepted |= is_current && reply.what != What::Refused;
                 self.note_reply(now, sent_at, &origin, reply);
                 for which in &asked {
-                    self.note_answer(*which, now, reply, for_result);
+                    let (wait, world) = (&mut self.waits[*which], self.world);
+                    let longest = self.policies[wait.class].policy.max_retry_after();
+                    wait.hear_reply(reply, longest, now, world, for_result);
                 }
                 self.settle_after(Some(now));
                 for which in asked {
@@ -55,7 +53,7 @@ impl Client {
                     self.lanes.entry(origin).or_default().fail(sent_at, now);
                 }
                 for which in asked {
-                    self.forget_request(which);
+                    self.waits[which].forget_request();
                 }
             }
         }
@@ -65,17 +63,6 @@ impl Client {
     /// When the time of a request is over, in nanoseconds of the world.
     pub(crate) fn over(&self, number: u64) -> u64 {
         self.clock.when(self.wire[&number].expires)
-    }
-
-    /// Nothing is kept of jobs that are gone.
-    pub(crate) fn check_memory(&self) {
-        assert_eq!((self.fleet.jobs().count(), self.fleet.snapshots().count()), (0, 0), "memory: jobs are left");
-    }
-
-    fn forget_request(&mut self, which: usize) {
-        if let Some(attempt) = &mut self.waits[which].attempt {
-            attempt.request = None;
-        }
     }
 
     /// What an answer says to all.
@@ -91,27 +78,6 @@ impl Client {
             // That a job which has ended is not known is no answer that was asked for.
             What::States(tells) if tells.iter().all(|(_, tell)| matches!(tell, Tell::Denied { .. })) => {}
             What::States(_) | What::Result => self.lanes.entry(origin.to_owned()).or_default().hear_well(),
-            _ => {}
-        }
-    }
-
-    /// What it says to one wait.
-    fn note_answer(&mut self, which: usize, now: Timestamp, reply: &Rc<Reply>, for_result: bool) {
-        self.forget_request(which);
-        let world = self.world;
-        let wait = &mut self.waits[which];
-        let longest = self.policies[wait.class].policy.max_retry_after();
-        let hint = reply.hint.filter(|time| *time <= CREDIBLE).map(|time| now.saturating_add(time.min(longest)));
-        match &reply.what {
-            What::States(tells) if !for_result => {
-                let Some((_, tell)) = tells.iter().find(|(id, _)| *id == wait.id) else { return };
-                wait.hear(*tell, world);
-                if let (Tell::Unfinished, Some(hint)) = (tell, hint) {
-                    wait.hinted_until = hint;
-                }
-            }
-            What::Throttled => wait.throttled_until = hint.unwrap_or(wait.throttled_until),
-            What::Broken => wait.hinted_until = hint.unwrap_or(wait.hinted_until),
             _ => {}
         }
     }

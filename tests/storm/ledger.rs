@@ -1,5 +1,6 @@
 //! Jobs as they really are, and answers together with what they mean.
 
+use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -153,4 +154,18 @@ pub(crate) fn escaped(id: &str) -> String {
 pub(crate) fn asks_again(speech: &Speech, in_list: bool, end: Outcome) -> bool {
     (in_list && speech.lists == Lists::Detail)
         || (end == Outcome::Succeeded && (speech.results != Results::Inline || speech.by_status))
+}
+
+/// In one line.
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => write!(f, "{error:?}"),
+            Self::Reply(reply) => {
+                let headers: Vec<_> = reply.response.headers().iter().collect();
+                let body = String::from_utf8_lossy(reply.response.body());
+                write!(f, "{} {headers:?} {body} ({:?})", reply.response.status().as_u16(), reply.what)
+            }
+        }
+    }
 }

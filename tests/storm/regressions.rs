@@ -173,7 +173,7 @@ fn regression_an_end_told_after_the_time_of_its_look_was_dated_before_it() {
     assert_eq!((finished.outcome, finished.elapsed), (Outcome::Succeeded, secs(9)));
     assert_eq!(finished.detection_delay_max, None, "nobody has seen it unfinished");
 
-    let created = job("late").created_at(START);
+    let created = job("late").with_created_at(START);
     fleet.insert(created, at(secs(20)));
     let id = (20..30).find_map(|second| sent(&mut fleet, at(secs(second)))).unwrap();
     fleet.handle_response(at(secs(40)), id, &response(200, &[], r#"{"state":"fired"}"#));
@@ -183,4 +183,18 @@ fn regression_an_end_told_after_the_time_of_its_look_was_dated_before_it() {
         _ => None,
     });
     assert_eq!(told.unwrap().detection_delay_max, Some(secs(40)), "it may have ended when it was created");
+}
+
+/// The clock is set back while a look is under way: what it is redirected to has what is left of its time, and no more.
+#[test]
+fn regression_a_redirect_had_the_time_by_which_the_clock_was_set_back() {
+    let policy = every_second().with_attempt_timeout(secs(5)).build().unwrap();
+    let mut watch = Watch::new(kiln_with_results(), policy, job("late"), START, &mut rng(3));
+    let WatchAction::Send { id, timeout, .. } = watch.poll(START) else { panic!() };
+    assert_eq!(timeout, secs(5));
+    watch.wake(at(secs(2)));
+    let back = START.saturating_sub(secs(1_000));
+    watch.handle_response(back, id, &response(302, &[("location", "/v1/elsewhere")], ""));
+    let WatchAction::Send { timeout, .. } = watch.poll(back) else { panic!() };
+    assert_eq!(timeout, secs(3));
 }

@@ -194,7 +194,23 @@ impl Server {
     fn honest(&mut self, now: u64, asked: &Asked, told: &Told, fine: bool, dice: &mut Dice) -> Reply {
         match &asked.ask {
             Ask::Create => self.take_create(now, asked, dice),
-            Ask::Look(id) => self.look(now, id, told, fine, dice),
+            Ask::Look(id) => {
+                let weather = self.weather.misrouted;
+                let misrouted = self.speech.names_jobs && !fine && dice.percent(weather);
+                let other = if misrouted { self.jobs[dice.index(self.jobs.len())].id.clone() } else { id.clone() };
+                let mut reply = self.look(now, &other, told, fine, dice);
+                match &reply.what {
+                    _ if other == *id => reply,
+                    // A denial names no job, and would be this one's.
+                    What::States(tells) if matches!(tells[..], [(_, Tell::Denied { .. })]) => {
+                        self.look(now, id, told, fine, dice)
+                    }
+                    _ => {
+                        reply.what = What::Broken;
+                        reply
+                    }
+                }
+            }
             Ask::Result(id) => match self.job(id).filter(|job| job.known) {
                 Some(_) => {
                     let body = format!("{{\"cake\":\"cake of {}\"}}", escaped(id));

@@ -45,6 +45,8 @@ pub(crate) struct Speech {
     pub(crate) tells_address: bool,
     /// The result may be missing for a while after the success.
     pub(crate) late_results: bool,
+    /// An answer names its job, and is believed of no other.
+    pub(crate) names_jobs: bool,
     /// Plain HTTP: 202, 303, 200.
     pub(crate) by_status: bool,
 }
@@ -59,8 +61,9 @@ pub(crate) fn speeches() -> &'static [Speech] {
         let mut all = vec![plain_http(), plain_http()];
         for lists in [Lists::None, Lists::Plain, Lists::Detail] {
             for results in [Results::Inline, Results::Path, Results::Follow] {
-                for flags in 0..8_u8 {
-                    all.push(described(lists, results, [flags & 1 > 0, flags & 2 > 0, flags & 4 > 0]));
+                for flags in 0..16_u8 {
+                    let flag = |bit: u8| flags >> bit & 1 > 0;
+                    all.push(described(lists, results, [flag(0), flag(1), flag(2), flag(3)]));
                 }
             }
         }
@@ -76,11 +79,12 @@ fn plain_http() -> Speech {
         keyed: false,
         tells_address: true,
         late_results: false,
+        names_jobs: false,
         by_status: true,
     }
 }
 
-fn described(lists: Lists, results: Results, [keyed, tells_address, late]: [bool; 3]) -> Speech {
+fn described(lists: Lists, results: Results, [keyed, tells_address, late, names_jobs]: [bool; 4]) -> Speech {
     let late_results = late && results == Results::Inline;
     let mut text = String::from("name = \"storm\"\n[create]\npath = \"/jobs\"\n");
     if keyed {
@@ -90,7 +94,11 @@ fn described(lists: Lists, results: Results, [keyed, tells_address, late]: [bool
     if tells_address {
         text += "poll_url = { header = \"operation-location\" }\n";
     }
-    text += "[poll]\npath = \"/jobs/{id}\"\n[state]\npointer = \"/state\"\n";
+    text += "[poll]\npath = \"/jobs/{id}\"\n";
+    if names_jobs {
+        text += "id = \"/id\"\n";
+    }
+    text += "[state]\npointer = \"/state\"\n";
     text += WORDS;
     if late_results {
         text += "[[refine]]\nwhen = \"succeeded\"\nabsent = \"/cake\"\nthen = \"running\"\nfor = \"20s\"\nask_again = \"1s\"\n";
@@ -110,7 +118,7 @@ fn described(lists: Lists, results: Results, [keyed, tells_address, late]: [bool
         text += &list;
     }
     let dialect = Dialect::from_toml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    Speech { dialect, lists, results, keyed, tells_address, late_results, by_status: false }
+    Speech { dialect, lists, results, keyed, tells_address, late_results, names_jobs, by_status: false }
 }
 
 const WORDS: &str = r#"pending = ["queued"]

@@ -32,6 +32,7 @@ impl Client {
     fn greet(&mut self, wait: Wait) {
         assert!(self.waits.iter().all(|known| known.handle != wait.handle), "handles: one names two jobs");
         self.waits.push(wait);
+        self.most_at_once.0 = self.most_at_once.0.max(self.waits.iter().filter(|wait| wait.is_here()).count());
     }
 
     fn name(&self, number: usize) -> JobHandle {

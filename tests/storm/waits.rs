@@ -1,12 +1,16 @@
 //! What is known of one wait from outside: what it was told, when it may ask again, and how it may end.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use jobwatch::{EndReason, Finished, JobHandle, JobRef, Outcome, Policy, Timestamp};
 
-use super::client::Client;
-use super::ledger::Tell;
+use super::clock::Clock;
+use super::ledger::{Reply, Tell, What};
 use super::server::Server;
+
+/// What is longer is no hint.
+pub(crate) const CREDIBLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A policy, and what it does not tell of itself.
 #[derive(Clone, Debug)]
@@ -156,7 +160,7 @@ impl Wait {
     /// Nothing but the policy sets the next look, which comes in time.
     pub(crate) fn check_gap(&self, policy: &Policy, now: Timestamp) {
         // What others take of the limits for a moment.
-        let moment = core::time::Duration::from_millis(10);
+        let moment = Duration::from_millis(10);
         if let (Some(over), Some(most)) = (self.over_at, policy.bounds().max_gap) {
             assert!(now <= over.saturating_add(most + moment), "bounds: no look since {over}, at {now}, {self:?}");
         }
@@ -188,8 +192,40 @@ impl Wait {
         self.free_at = self.free_at.max(at.saturating_add(policy.min_delay()));
     }
 
+    /// Its request is over, and the look may go on.
+    pub(crate) fn forget_request(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.request = None;
+        }
+    }
+
+    /// What an answer says to it, with the longest hint that is followed.
+    pub(crate) fn hear_reply(
+        &mut self,
+        reply: &Reply,
+        longest: Duration,
+        now: Timestamp,
+        world: u64,
+        for_result: bool,
+    ) {
+        self.forget_request();
+        let hint = reply.hint.filter(|time| *time <= CREDIBLE).map(|time| now.saturating_add(time.min(longest)));
+        match &reply.what {
+            What::States(tells) if !for_result => {
+                let Some((_, tell)) = tells.iter().find(|(id, _)| *id == self.id) else { return };
+                self.hear(*tell, world);
+                if let (Tell::Unfinished, Some(hint)) = (tell, hint) {
+                    self.hinted_until = hint;
+                }
+            }
+            What::Throttled => self.throttled_until = hint.unwrap_or(self.throttled_until),
+            What::Broken => self.hinted_until = hint.unwrap_or(self.hinted_until),
+            _ => {}
+        }
+    }
+
     /// What an answer says of it.
-    pub(crate) fn hear(&mut self, tell: Tell, world: u64) {
+    fn hear(&mut self, tell: Tell, world: u64) {
         match tell {
             Tell::Unfinished => self.denials = 0,
             Tell::End(outcome) => {
@@ -245,15 +281,15 @@ impl Wait {
     }
 
     /// The end is the job's own, unless the backend lied; and where nothing goes wrong, it is noticed.
-    pub(crate) fn check_against(&self, server: &Server, finished: &Finished, client: &Client, calm: bool) {
-        let world = client.world;
+    pub(crate) fn check_against(&self, server: &Server, finished: &Finished, by: (u64, &Clock), calm: bool) {
+        let (world, clock) = by;
         let Some(job) = server.job(&self.id) else { return };
         let is_end = finished.outcome.is_jobs_end() && finished.outcome != Outcome::Lost;
         if is_end && job.honest {
             assert!(job.end == finished.outcome && job.ends <= world, "truth: {job:?} {finished:?}");
-            let is_known = job.timely && client.clock.is_true() && !job.is_late();
+            let is_known = job.timely && clock.is_true() && !job.is_late();
             if let (Some(most), Some(told_at)) = (finished.detection_delay_max.filter(|_| is_known), self.told_at) {
-                let real = core::time::Duration::from_nanos(told_at.saturating_sub(job.ends));
+                let real = Duration::from_nanos(told_at.saturating_sub(job.ends));
                 assert!(real <= most, "delay: {real:?} in truth, at most {most:?} is told, {job:?}");
             }
         }

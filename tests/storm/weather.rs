@@ -30,6 +30,8 @@ pub(crate) struct Weather {
     pub(crate) disorder: u64,
     pub(crate) too_large: u64,
     pub(crate) too_many: u64,
+    /// An answer about another job than was asked for.
+    pub(crate) misrouted: u64,
     /// The driver is late.
     pub(crate) late: u64,
 }
@@ -63,6 +65,7 @@ impl Weather {
             too_large: chance(10),
             too_many: chance(20),
             late: chance(20),
+            misrouted: chance(20),
         }
     }
 }
