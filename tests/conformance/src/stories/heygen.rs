@@ -157,10 +157,10 @@ fn three_ended() -> Server {
         server.on(target, [Answer::json(200, answer.to_string())]);
     }
     for id in ["t1", "t3"] {
-        let url = json!({"video_url": format!("https://files.example/{id}")});
-        server.on(format!("{CREATE}/{id}"), [detail("completed", url)]);
+        let told = json!({"id": id, "video_url": format!("https://files.example/{id}")});
+        server.on(format!("{CREATE}/{id}"), [detail("completed", told)]);
     }
-    server.on(format!("{CREATE}/t2"), [detail("failed", json!({"failure_message": "no speech found"}))]);
+    server.on(format!("{CREATE}/t2"), [detail("failed", json!({"id": "t2", "failure_message": "no speech found"}))]);
     server
 }
 
