@@ -35,10 +35,10 @@ const IN_FLIGHT: usize = 4_096;
 /// How long jobs take: the median, and the standard deviation of the logarithm.
 const DURATIONS: (f64, f64) = (480.0, 0.5);
 
-const RUNNING: &str = r#"{"data":{"id":"7e7bfe92-0000-4000-8000-000000000000","status":"running",
+const RUNNING: &str = r#"{"data":{"no":"7e7bfe92-0000-4000-8000-000000000000","status":"running",
     "output_language":"German","created_at":1700000000,"title":"A translated video"}}"#;
 
-const COMPLETED: &str = r#"{"data":{"id":"7e7bfe92-0000-4000-8000-000000000000","status":"completed",
+const COMPLETED: &str = r#"{"data":{"no":"7e7bfe92-0000-4000-8000-000000000000","status":"completed",
     "output_language":"German","created_at":1700000000,"title":"A translated video","duration":61.5,
     "video_url":"https://files.example.com/7e7bfe92.mp4?Expires=1700003600&Signature=0123456789abcdef"}}"#;
 

@@ -21,15 +21,15 @@ pub(super) const STEPS: [Step; 6] = [
     Step::ours("look: request and answer of 500 bytes, in a Watch", 300, look),
 ];
 
-/// What a backend tells of a job, in 500 bytes.
-pub(crate) const RUNNING: &str = r#"{"code":100,"message":"Success","data":{"id":"7e7bfe92-0000-4000-8000-000000000000",
+/// What a backend tells of a job, in 500 bytes; of any job, so that it does not name one where `heygen-v3` looks for it.
+pub(crate) const RUNNING: &str = r#"{"code":100,"message":"Success","data":{"no":"7e7bfe92-0000-4000-8000-000000000000",
 "title":"A translated video","status":"running","output_language":"German (Germany)","input_language":"English",
 "created_at":1700000000,"mode":"precision","speakers":2,"duration":null,"video_url":null,"caption_url":null,
 "thumbnail":{"url":"https://files.example.com/7e7bfe92.jpg","width":1280,"height":720},"steps":[{"name":"transcribe",
 "done":true},{"name":"translate","done":true},{"name":"lip-sync","done":0.25}]}}"#;
 
 /// The same of one that has ended.
-pub(crate) const COMPLETED: &str = r#"{"code":100,"message":"Success","data":{"id":"7e7bfe92-0000-4000-8000-000000000000",
+pub(crate) const COMPLETED: &str = r#"{"code":100,"message":"Success","data":{"no":"7e7bfe92-0000-4000-8000-000000000000",
 "title":"A translated video","status":"completed","output_language":"German (Germany)","input_language":"English",
 "created_at":1700000000,"mode":"precision","speakers":2,"duration":61.5,"caption_url":null,
 "video_url":"https://files.example.com/7e7bfe92.mp4?Expires=1700003600&Signature=0123456789abcdef0123456789abcdef",
