@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use jobwatch::play::{Exponential, Learned, Limit, Oracle, Peer, Played, Rule, play, play_limited};
 use jobwatch::{Policy, Spacing};
 use jobwatch_simulator::Durations;
@@ -264,7 +264,7 @@ fn line<'a>(policy: &'a str, played: &Played, request_cost: Duration) -> PolicyL
 
 fn table(played: &[(&str, Played)], request_cost: Duration) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["policy", "requests a job", "mean delay s", "median", "p99", "longest", "cost"]);
     for (name, played) in played {
         let line = line(name, played, request_cost);

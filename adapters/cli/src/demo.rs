@@ -1,7 +1,7 @@
 //! `jobwatch demo`: a simulated backend, jobs and a client in one process.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use comfy_table::presets::NOTHING;
@@ -36,8 +36,9 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
         .start()
         .map_err(|error| simulate::explain(&error))?;
     let dialect = Dialect::tracker();
-    let policy = policy(&dialect, args.speed)
-        .map_err(|error| Failure::usage(format_args!("{} is no --speed for the demo: {error}", args.speed)))?;
+    let policy = policy(&dialect, args.speed).map_err(|error| {
+        Failure::usage(format_args!("{} is no --speed for the demo, which goes up to 1000: {error}", args.speed))
+    })?;
     if !args.json {
         introduce(args, seed, &policy);
     }
@@ -53,18 +54,18 @@ pub(crate) async fn demo(args: &DemoArgs, logging: bool) -> Result<u8, Failure> 
     // People get a table at the end instead of a line per job.
     let lines: Box<dyn Write> = if args.json { Box::new(io::stdout()) } else { Box::new(io::sink()) };
     let report = Report::new(lines, args.json).at_speed(args.speed);
-    let view = View::new(false, logging, args.speed);
+    let view = View::new(false, logging, args.speed, args.json);
     let mut ends = Vec::new();
     let waiting = Waiting::new(&client, view, report).with_jobs(jobs);
     let (told, mut report) = waiting.run(None, &interrupt, |finished| ends.push(finished.clone())).await?;
 
-    let summary = Summary::of(&told.stats, start.elapsed()).at_speed(args.speed);
+    let wall = start.elapsed();
     let truth: HashMap<String, LedgerJob> =
         simulator.ledger().jobs.into_iter().map(|job| (job.id.to_string(), job)).collect();
     if args.json {
-        report.summary(summary)?;
+        report.summary(Summary::of(&told.stats, wall).at_speed(args.speed))?;
     } else {
-        conclude(&ends, &truth, &summary, &told.stats, args.speed)?;
+        conclude(&ends, &truth, wall, &told.stats, args.speed)?;
     }
     if told.unfinished.is_empty() {
         let right = ends.iter().filter(|end| truth.get(end.job.id()).is_some_and(|job| agrees(end, job))).count();
@@ -102,9 +103,8 @@ fn introduce(args: &DemoArgs, seed: u64, policy: &Policy) {
     let jobs = counted(args.jobs.into(), "job");
     note(format_args!("{jobs} of 20 to 40 s, {} times as fast as life (seed {seed}).", args.speed));
     note(format_args!(
-        "The backend says \"pending\" until a job ends. Each is asked for at once, then\n\
-         after {:.0} s, and ever later up to {longest:.0} s, with jitter.\n",
-        real(policy.min_delay())
+        "The backend says \"pending\" until a job ends. It is asked ever later, up to\n\
+         {longest:.0} s apart, and the first jobs to end teach how long such jobs take.\n"
     ));
 }
 
@@ -112,7 +112,7 @@ fn introduce(args: &DemoArgs, seed: u64, policy: &Policy) {
 fn conclude(
     ends: &[Finished],
     truth: &HashMap<String, LedgerJob>,
-    summary: &Summary,
+    wall: Duration,
     stats: &Stats,
     speed: f64,
 ) -> io::Result<()> {
@@ -144,19 +144,20 @@ fn conclude(
     }
     let percent = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
     let millis = |time: Option<Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1000.0);
-    let delay = |time: Option<Duration>| time.map_or_else(|| "–".to_owned(), seconds);
     let (response, noticed) = (&stats.response_time, &stats.detection_delay);
     writeln!(out)?;
     let rows = [
+        ("in all", format!("{:.1} s, which took {:.1} s", wall.as_secs_f64() * speed, wall.as_secs_f64())),
         ("requests made", format!("{} ({:.1} a job)", stats.requests, stats.requests_per_job().unwrap_or_default())),
         (
             "detection delay",
-            format!(
-                "{} in the mean, half within {}, the worst {}",
-                delay(noticed.mean()),
-                delay(noticed.quantile(0.5)),
-                delay(noticed.max())
-            ),
+            match (noticed.mean(), noticed.quantile(0.5), noticed.max()) {
+                (Some(mean), Some(half), Some(worst)) => {
+                    let [mean, half, worst] = [mean, half, worst].map(seconds);
+                    format!("{mean} in the mean, half within {half}, the worst {worst}")
+                }
+                _ => "–".to_owned(),
+            },
         ),
         (
             "response time",
@@ -187,9 +188,6 @@ fn conclude(
     ];
     for (name, figure) in rows {
         writeln!(out, "{name:>16}  {figure}")?;
-    }
-    if io::stdout().is_terminal() {
-        note(format_args!("\n{}", summary.sentence()));
     }
     Ok(())
 }

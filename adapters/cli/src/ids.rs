@@ -1,6 +1,6 @@
 //! Ids: from arguments and from the lines of standard input.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::thread;
 
 use jobwatch::JobRef;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
+use crate::view::note;
 
 /// An id is a word; what is longer is a file of something else.
 const LONGEST_ID: usize = 8192;
@@ -31,6 +32,7 @@ pub(crate) fn all(ids: &[String]) -> Result<Vec<JobRef>, Failure> {
             jobs.push(job(id)?);
             continue;
         }
+        tell_of_terminal();
         let mut lines = Lines::of(io::stdin().lock());
         while let Some(read) = lines.next_id() {
             jobs.push(read?);
@@ -46,6 +48,13 @@ pub(crate) fn named(ids: &[String]) -> Result<(Vec<JobRef>, Option<Intake>), Fai
     Ok((jobs, intake))
 }
 
+/// Somebody may wonder why nothing happens.
+fn tell_of_terminal() {
+    if io::stdin().is_terminal() {
+        note(format_args!("ids are read from this terminal, one a line; Ctrl-D ends them"));
+    }
+}
+
 /// The jobs that standard input names, each as its line comes.
 pub(crate) struct Intake {
     read: mpsc::Receiver<Id>,
@@ -54,6 +63,7 @@ pub(crate) struct Intake {
 impl Intake {
     /// Reads on a thread of its own, which nobody waits for: a read that waits for a line cannot be called off.
     fn start() -> Result<Self, Failure> {
+        tell_of_terminal();
         let (sender, read) = mpsc::channel(READ_AHEAD);
         let reader = move || {
             let mut lines = Lines::of(io::stdin().lock());

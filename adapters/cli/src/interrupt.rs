@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM: the first stops the wait, the second the program.
 
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -33,6 +33,10 @@ impl Interrupt {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for number in signals.forever() {
                 if first.swap(number, Ordering::SeqCst) != 0 {
+                    if io::stderr().is_terminal() {
+                        // Live lines end without one.
+                        let _ = writeln!(io::stderr());
+                    }
                     std::process::exit(128 + number);
                 }
                 sender.send_replace(true);

@@ -204,7 +204,14 @@ impl<W: Write> Report<W> {
     /// Where there is something better to tell people than the result, it is the detail.
     pub(crate) fn finished(&mut self, finished: &Finished, detail: Option<&str>) -> io::Result<()> {
         if !self.json {
-            let told = || self::detail(finished.result.as_ref(), finished.error.as_deref(), finished.state.as_deref());
+            let told = || {
+                let detail =
+                    self::detail(finished.result.as_ref(), finished.error.as_deref(), finished.state.as_deref());
+                match &finished.state {
+                    Some(state) if !finished.outcome.is_jobs_end() => format!("{detail}; last seen: {state}"),
+                    _ => detail,
+                }
+            };
             let detail = detail.map_or_else(told, str::to_owned);
             return self.text(finished.job.id(), finished.outcome.as_str(), &detail);
         }

@@ -47,6 +47,9 @@ pub(crate) fn explain(error: &StartError) -> Failure {
     let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     match error {
         StartError::BadValue { .. } => Failure::usage(message),
+        StartError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Failure::local(format_args!(
+            "{message}; choose another with --listen, as in --listen 127.0.0.1:0, which takes a free one"
+        )),
         _ => Failure::local(message),
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn submit(args: &SubmitArgs, logging: bool) -> Result<u8, Failu
     if let Some(most) = args.max_active {
         creates = creates.with_limit(most as usize, patience);
     }
-    let view = View::new(args.quiet || !args.wait, logging, 1.0);
+    let view = View::new(args.quiet || !args.wait, logging, 1.0, true);
     let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json)).with_creates(creates);
     if let Some(directory) = &args.waiting.save_results {
         waiting = waiting.with_saver(Saver::open(directory, &client, look)?);

@@ -2,13 +2,16 @@
 //! more jobs than lines can be read.
 
 mod block;
+mod columns;
 mod live;
 mod plain;
+mod screen;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use console::{Term, measure_text_width};
 use jobwatch::{Finished, Fleet, JobHandle, Timestamp};
 
 use live::Live;
@@ -21,12 +24,13 @@ pub(crate) enum View {
 }
 
 impl View {
-    /// What suits standard error. With a log on it, live lines would be torn.
-    pub(crate) fn new(quiet: bool, logging: bool, speed: f64) -> Self {
+    /// What suits standard error. With a log on it, live lines would be torn, and a terminal without a cursor that moves
+    /// has none. `prints` tells whether outcomes go to standard output.
+    pub(crate) fn new(quiet: bool, logging: bool, speed: f64, prints: bool) -> Self {
         if quiet {
             Self::Quiet
-        } else if io::stderr().is_terminal() && !logging {
-            Self::Live(Box::new(Live::new(speed)))
+        } else if io::stderr().is_terminal() && !logging && !console::is_dumb() {
+            Self::Live(Box::new(Live::new(speed, prints && io::stdout().is_terminal())))
         } else {
             Self::Lines(Plain::new())
         }
@@ -42,19 +46,19 @@ impl View {
     }
 
     /// Another job is waited for.
-    pub(crate) fn added(&mut self, handle: JobHandle, fleet: &Fleet) {
+    pub(crate) fn added(&mut self, handle: JobHandle) {
         match self {
             Self::Quiet => {}
             Self::Lines(plain) => plain.added(),
-            Self::Live(live) => live.added(handle, fleet),
+            Self::Live(live) => live.added(handle),
         }
     }
 
     /// Something to know that is no trouble.
-    pub(crate) fn remark(&self, line: fmt::Arguments<'_>) {
+    pub(crate) fn remark(&mut self, line: fmt::Arguments<'_>) {
         match self {
             Self::Quiet => {}
-            Self::Lines(_) | Self::Live(_) => self.aside(|| note(line)),
+            Self::Lines(_) | Self::Live(_) => self.aside(|| sentence(line)),
         }
     }
 
@@ -75,14 +79,14 @@ impl View {
     }
 
     /// A job's wait has ended.
-    pub(crate) fn finished(&mut self, handle: JobHandle, finished: &Finished, fleet: &Fleet) {
+    pub(crate) fn finished(&mut self, handle: JobHandle, finished: &Finished) {
         if let Self::Live(live) = self {
-            live.finished(handle, finished, fleet);
+            live.finished(handle, finished);
         }
     }
 
     /// Writes something else on standard error, without tearing live lines.
-    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn aside<T>(&mut self, write: impl FnOnce() -> T) -> T {
         match self {
             Self::Live(live) => live.suspend(write),
             Self::Quiet | Self::Lines(_) => write(),
@@ -91,7 +95,7 @@ impl View {
 
     /// Writes on standard output. Live lines give way where that is the same terminal; into a pipe or a file, thousands of
     /// lines a second must not make them flicker.
-    pub(crate) fn print<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn print<T>(&mut self, write: impl FnOnce() -> T) -> T {
         match self {
             Self::Live(live) if live.shares_terminal => live.suspend(write),
             _ => write(),
@@ -119,17 +123,42 @@ pub(crate) fn note(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// The beginning of an id that is too long for its place.
-pub(crate) fn shorten(id: &str, width: usize) -> String {
-    if id.chars().count() <= width {
-        return id.to_owned();
+/// The same, broken between words where a terminal would break within one. Nothing that is to be copied.
+pub(crate) fn sentence(line: fmt::Arguments<'_>) {
+    let width = Term::stderr().size_checked().filter(|_| io::stderr().is_terminal()).map(|(_, columns)| columns.into());
+    note(format_args!("{}", wrapped(&line.to_string(), width.unwrap_or(usize::MAX))));
+}
+
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if measure_text_width(line) + 1 + measure_text_width(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
-    id.chars().take(width - 1).chain(['…']).collect()
+    lines.join("\n")
+}
+
+/// The beginning of a text that is too wide for its place.
+pub(crate) fn shorten(text: &str, width: usize) -> String {
+    console::truncate_str(text, width, "…").into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 9), "one two\nthree");
+        assert_eq!(wrapped("one two three", 3), "one\ntwo\nthree");
+        assert_eq!(wrapped("動画 翻訳", 8), "動画\n翻訳");
+        assert_eq!(wrapped("one  two", usize::MAX), "one  two");
+    }
 
     #[test]
     fn how_far_a_job_is_takes_few_words() {

@@ -18,7 +18,7 @@ use crate::report::{Report, Summary, counted};
 use crate::saving::Saver;
 use crate::state::StateFile;
 use crate::target::{self, Target};
-use crate::view::{View, note};
+use crate::view::{View, note, sentence};
 use crate::waiting::{Told, Waiting};
 
 pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> {
@@ -48,7 +48,7 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let client = built(builder.max_in_flight(args.waiting.concurrency as usize).histories(known))?;
     let client = client.with_class(history.class());
 
-    let view = View::new(args.quiet, logging, 1.0);
+    let view = View::new(args.quiet, logging, 1.0, true);
     let mut waiting = Waiting::new(&client, view, Report::new(io::stdout(), args.json));
     if let Some(directory) = &args.waiting.save_results {
         waiting = waiting.with_saver(Saver::open(directory, &client, patience)?);
@@ -119,9 +119,9 @@ pub(crate) fn conclude<W: Write>(
 ) -> Result<u8, Failure> {
     let summary = Summary::of(&told.stats, wall);
     if !flags.quiet {
-        note(format_args!("{}", summary.sentence()));
+        sentence(format_args!("{}", summary.sentence()));
     }
-    report.summary(summary)?;
+    let printed = report.summary(summary);
     if told.not_created > 0 {
         note(format_args!("left undone: {}", counted(told.not_created.into(), "create")));
     }
@@ -135,7 +135,11 @@ pub(crate) fn conclude<W: Write>(
         note(format_args!("  {}", to_go_on(flags, told, named)));
     }
     tell_of_credentials(told.status, target);
-    Ok(told.status)
+    match printed {
+        // Who would have read it was interrupted, too.
+        Err(error) if told.status < 128 => Err(error.into()),
+        _ => Ok(told.status),
+    }
 }
 
 fn to_go_on(flags: &Flags<'_>, told: &Told, jobs: &[JobRef]) -> String {

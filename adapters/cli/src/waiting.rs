@@ -284,7 +284,7 @@ impl<W: Write> Waiting<W> {
                 } else {
                     self.unfinished.push(finished.job.clone());
                 }
-                self.view.finished(handle, &finished, self.all.fleet());
+                self.view.finished(handle, &finished);
                 match &mut self.state {
                     // It comes back when it is safe.
                     Some(state) if finished.outcome.is_jobs_end() => state.end(finished),

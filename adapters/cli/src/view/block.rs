@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use jobwatch::{Fleet, JobHandle, Stats, Timestamp};
 
-use crate::report::{Summary, counted, one_line};
-use crate::view::live::{Clock, next_look};
-use crate::view::shorten;
+use crate::report::{Summary, counted};
+use crate::view::columns;
+use crate::view::live::{Clock, row};
 
 /// Unfinished jobs that are shown, the oldest.
 const SLOWEST: usize = 4;
@@ -22,9 +22,8 @@ const SAMPLE: Duration = Duration::from_millis(500);
 /// A walk over all jobs takes one part of the time in this many at the most.
 const WALK_SHARE: u32 = 50;
 
-/// With it, the line of a job fits into 80 columns.
+/// Rather than to leave something else out, an id is cut to this.
 const ID_WIDTH: usize = 24;
-const STATE_WIDTH: usize = 12;
 
 pub(super) struct Block {
     clock: Clock,
@@ -68,7 +67,7 @@ impl Block {
         self.later.push_back((handle, since));
     }
 
-    pub(super) fn lines(&mut self, fleet: &Fleet, now: Timestamp) -> Vec<String> {
+    pub(super) fn lines(&mut self, fleet: &Fleet, now: Timestamp, width: usize) -> Vec<String> {
         let real = Instant::now();
         let rates = self.rates(fleet.stats(), real);
         self.count_in_flight(fleet, real);
@@ -81,11 +80,10 @@ impl Block {
             }
         }
         let oldest = self.slowest.iter().filter_map(|(handle, since)| {
-            let age = self.clock.seconds(real.saturating_duration_since(*since));
             let progress = fleet.progress(*handle)?;
-            let (id, state) = (progress.job.id(), progress.state.unwrap_or("…"));
-            Some(line_of(id, state, progress.requests, age, &next_look(&progress, now, self.clock)))
+            row(&progress, now, self.clock, *since, " ")
         });
+        let oldest = columns::lines(&oldest.collect::<Vec<_>>(), width, ID_WIDTH);
         let heading = format!("{} unfinished, {} being asked for; the oldest:", fleet.len(), self.in_flight);
         let lines = std::iter::once(heading).chain(oldest);
         lines.chain(figures(fleet.stats(), rates, self.clock)).collect()
@@ -122,20 +120,6 @@ impl Sample {
     }
 }
 
-fn line_of(id: &str, state: &str, requests: u32, age: f64, next: &str) -> String {
-    let (id, state) = (shorten(&one_line(id), ID_WIDTH), shorten(&one_line(state), STATE_WIDTH));
-    let requests = counted(requests.into(), "request");
-    format!("  {id:<ID_WIDTH$}  {state:<STATE_WIDTH$} {:>6} {requests:>13}  {next}", age_in_words(age))
-}
-
-fn age_in_words(seconds: f64) -> String {
-    match seconds {
-        ..100.0 => format!("{seconds:.0} s"),
-        ..6_000.0 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.0} h", seconds / 3_600.0),
-    }
-}
-
 fn figures(stats: &Stats, rates: Rates, clock: Clock) -> [String; 2] {
     let outcomes = Summary::of(stats, Duration::ZERO).outcomes();
     let ended = if outcomes.is_empty() { "none has ended yet".to_owned() } else { outcomes };
@@ -163,10 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_fits_into_80_columns() {
-        let (id, state) = ("ä".repeat(200), "a state with many words");
-        let line = line_of(&id, state, 9_999, 59.6 * 60.0, "next in 1000.0 s");
-        assert!(line.chars().count() <= 80, "{line}");
+    fn figures_fit_into_80_columns() {
         let mut stats = Stats::default();
         (stats.requests, stats.failed_requests) = (999_999, 99_999);
         for _ in 0..9_999 {
@@ -193,11 +174,5 @@ mod tests {
             }
         }
         assert!(block.samples.len() < 20);
-    }
-
-    #[test]
-    fn an_age_is_short() {
-        let cases = [(0.0, "0 s"), (99.4, "99 s"), (180.0, "3 min"), (36_000.0, "10 h")];
-        assert_eq!(cases.map(|(seconds, _)| age_in_words(seconds)), cases.map(|(_, words)| words.to_owned()));
     }
 }

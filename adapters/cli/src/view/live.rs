@@ -1,55 +1,65 @@
 //! Progress on a terminal: a line for each job while they fit, then a block of figures; below, a bar for all.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::{self, IsTerminal};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use comfy_table::Table;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::{Style, style};
 use jobwatch::{Finished, Fleet, JobHandle, Outcome, Progress, Stats, Timestamp};
 
-use crate::report::one_line;
+use crate::report::{counted, one_line};
 use crate::view::block::Block;
-use crate::view::{how_far, shorten};
+use crate::view::columns::{self, Row};
+use crate::view::how_far;
+use crate::view::screen::Screen;
 
-/// Jobs with a line of their own. When more are unfinished at once, a block of figures takes the place of all lines.
-const MOST_LINES: usize = 12;
+/// Jobs with a line of their own, on half of the screen. When more are unfinished at once, a block of figures takes the
+/// place of all lines.
+const FEWEST_LINES: usize = 4;
+const MOST_LINES: usize = 24;
 
 /// How often live lines are written anew.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// An id is cut to this many characters, so that its line fits into 80 columns.
+/// After a line above them they are written anew at once, but not more often than this: thousands of lines a second must
+/// not make them flicker.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(30);
+
+/// An id is cut to this only where there is no other way: it is a UUID's.
 const ID_WIDTH: usize = 36;
 
-/// The bar for all jobs.
-const BAR: &str = "{bar:24.green/dim} {pos}/{len}";
+/// The bar's own width and what stands beside it.
+const LONGEST_BAR: usize = 60;
+const SHORTEST_BAR: usize = 6;
 
-/// How the line of a job looks that ended well, badly, or in an unknown way.
-const ENDED: [&str; 3] =
-    ["✔ {prefix}  {wide_msg:.green}", "✘ {prefix}  {wide_msg:.red}", "? {prefix}  {wide_msg:.yellow}"];
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 pub(crate) struct Live {
-    bars: MultiProgress,
-    total: ProgressBar,
+    screen: Screen,
+    /// What was drawn last.
+    frame: Vec<String>,
+    drawn: Instant,
     detail: Detail,
+    jobs: u64,
     counts: [u64; 3],
     clock: Clock,
-    /// Standard output goes to this terminal, too.
+    ticks: usize,
+    /// Outcomes are printed on this terminal, too: a job that has ended needs no line here.
     pub(super) shares_terminal: bool,
 }
 
 /// What stands above the bar.
 enum Detail {
     Lines(Lines),
-    /// The bar's own message, of many lines: a line drawn before the next is set would tell a job twice.
     Figures(Box<Block>),
 }
 
+/// The jobs that have a line, in the order in which they came; those that have ended make room for others.
 #[derive(Default)]
 struct Lines {
-    open: HashMap<JobHandle, (ProgressBar, Instant)>,
-    /// Lines of jobs that have ended, the oldest first: they make room for others.
-    ended: VecDeque<ProgressBar>,
+    open: Vec<(JobHandle, Instant)>,
+    ended: VecDeque<(JobHandle, Row)>,
+    /// All of them, as they are shown.
+    order: Vec<JobHandle>,
 }
 
 /// Simulated seconds for each real one, since the start.
@@ -67,140 +77,188 @@ impl Clock {
     fn elapsed(self) -> f64 {
         self.seconds(self.start.elapsed())
     }
+
+    /// The time since then, in a few letters.
+    pub(super) fn age(self, since: Instant) -> String {
+        age_in_words(self.seconds(since.elapsed()))
+    }
 }
 
 impl Live {
-    pub(super) fn new(speed: f64) -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let total = bars.add(ProgressBar::new(0));
-        total.set_style(bar(&format!("{BAR}  {{wide_msg}}")));
+    pub(super) fn new(speed: f64, shares_terminal: bool) -> Self {
+        let start = Instant::now();
         Self {
-            bars,
-            total,
+            screen: Screen::new(),
+            frame: Vec::new(),
+            drawn: start,
             detail: Detail::Lines(Lines::default()),
+            jobs: 0,
             counts: [0; 3],
-            clock: Clock { start: Instant::now(), speed },
-            shares_terminal: io::stdout().is_terminal(),
+            clock: Clock { start, speed },
+            ticks: 0,
+            shares_terminal,
         }
     }
 
-    pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bars.suspend(write)
+    /// Lets something else write on the terminal, above the lines.
+    pub(super) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
+        self.screen.clear();
+        let written = write();
+        if self.drawn.elapsed() >= SHORTEST_PAUSE {
+            self.draw();
+        }
+        written
+    }
+
+    fn draw(&mut self) {
+        self.screen.draw(&self.frame);
+        self.drawn = Instant::now();
     }
 
     pub(super) fn close(&mut self) {
-        if let Detail::Lines(lines) = &self.detail {
-            lines.bars().for_each(ProgressBar::finish_and_clear);
-        }
-        self.total.finish_and_clear();
+        self.screen.clear();
+        self.frame.clear();
     }
 
-    pub(super) fn added(&mut self, handle: JobHandle, fleet: &Fleet) {
-        self.total.inc_length(1);
-        let now = Instant::now();
+    pub(super) fn added(&mut self, handle: JobHandle) {
+        self.jobs += 1;
+        let (now, most) = (Instant::now(), (self.screen.rows() / 2).clamp(FEWEST_LINES, MOST_LINES));
         match &mut self.detail {
             Detail::Figures(block) => block.added(handle, now),
+            Detail::Lines(lines) if lines.open.len() < most => lines.added(handle, now, most),
             Detail::Lines(lines) => {
-                if lines.open.len() >= MOST_LINES {
-                    self.show_figures(handle, now);
-                    return;
+                let mut block = Box::new(Block::new(self.clock));
+                for (handle, since) in lines.open.drain(..).chain([(handle, now)]) {
+                    block.added(handle, since);
                 }
-                if lines.open.len() + lines.ended.len() >= MOST_LINES
-                    && let Some(line) = lines.ended.pop_front()
-                {
-                    line.finish_and_clear();
-                    self.bars.remove(&line);
-                }
-                let Some(job) = fleet.job(handle) else { return };
-                let line = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
-                line.set_style(style("{spinner:.cyan} {prefix}  {wide_msg}"));
-                line.set_prefix(shorten(&one_line(job.id()), ID_WIDTH));
-                lines.open.insert(handle, (line, now));
+                self.detail = Detail::Figures(block);
             }
         }
-    }
-
-    /// Another job has come for which there is no line.
-    fn show_figures(&mut self, handle: JobHandle, now: Instant) {
-        let mut jobs = vec![(handle, now)];
-        if let Detail::Lines(lines) = &self.detail {
-            for line in lines.bars() {
-                line.finish_and_clear();
-                self.bars.remove(line);
-            }
-            jobs.extend(lines.open.iter().map(|(handle, (_, since))| (*handle, *since)));
-        }
-        jobs.sort_unstable_by_key(|(_, since)| *since);
-        let mut block = Box::new(Block::new(self.clock));
-        for (handle, since) in jobs {
-            block.added(handle, since);
-        }
-        self.total.set_style(bar(&format!("{{msg}}\n{BAR}  {{prefix}}")));
-        self.detail = Detail::Figures(block);
     }
 
     pub(super) fn tick(&mut self, fleet: &Fleet, now: Timestamp) {
-        match &mut self.detail {
+        self.ticks += 1;
+        let width = self.screen.width();
+        let bar = self.bar(fleet.stats(), width);
+        let spinner = SPINNER[self.ticks % SPINNER.len()];
+        self.frame = match &mut self.detail {
             Detail::Lines(lines) => {
-                for (handle, (line, _)) in &lines.open {
-                    if let Some(progress) = fleet.progress(*handle) {
-                        line.set_message(words(&progress, now, self.clock));
-                        line.tick();
-                    }
-                }
-                self.total.set_message(figures(self.counts, fleet.stats(), self.clock));
+                let rows: Vec<_> = lines.rows(fleet, now, self.clock, spinner).collect();
+                columns::lines(&rows, width, ID_WIDTH)
             }
-            Detail::Figures(block) => {
-                self.total.set_prefix(format!("{:.0} s", self.clock.elapsed()));
-                let lines = block.lines(fleet, now);
-                // A line that wraps would push the bar out of a small window.
-                let width = Table::new().use_stderr().width().map_or(usize::MAX, usize::from).max(1);
-                let lines: Vec<_> = lines.iter().map(|line| shorten(line, width)).collect();
-                self.total.set_message(lines.join("\n"));
-            }
-        }
+            Detail::Figures(block) => block.lines(fleet, now, width),
+        };
+        self.frame.push(bar);
+        self.draw();
     }
 
-    pub(super) fn finished(&mut self, handle: JobHandle, finished: &Finished, fleet: &Fleet) {
-        let count = match finished.outcome {
-            Outcome::Succeeded => 0,
-            Outcome::Failed | Outcome::Cancelled | Outcome::Lost => 1,
-            Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped => 2,
+    pub(super) fn finished(&mut self, handle: JobHandle, finished: &Finished) {
+        let (count, mark, style) = match finished.outcome {
+            Outcome::Succeeded => (0, "✔", Style::new().for_stderr().green()),
+            Outcome::Failed | Outcome::Cancelled | Outcome::Lost => (1, "✘", Style::new().for_stderr().red()),
+            // Yellow cannot be read on white.
+            Outcome::TimedOut | Outcome::GaveUp | Outcome::Rejected | Outcome::Stopped => {
+                (2, "?", Style::new().for_stderr().magenta())
+            }
         };
         self.counts[count] += 1;
-        self.total.inc(1);
         let Detail::Lines(lines) = &mut self.detail else { return };
-        if let Some((line, _)) = lines.open.remove(&handle) {
-            line.set_style(style(ENDED[count]));
-            let late = finished.detection_delay.map(|delay| format!("  noticed +{:.1} s", self.clock.seconds(delay)));
-            line.finish_with_message(format!(
-                "{:<10} {:>3} requests{}",
-                finished.outcome.as_str(),
-                finished.requests,
-                late.unwrap_or_default()
-            ));
-            lines.ended.push_back(line);
+        let Some(place) = lines.open.iter().position(|(open, _)| *open == handle) else { return };
+        let (_, since) = lines.open.remove(place);
+        if self.shares_terminal {
+            lines.order.retain(|shown| *shown != handle);
+            return;
         }
-        self.total.set_message(figures(self.counts, fleet.stats(), self.clock));
+        let late = finished.detection_delay.map(|delay| format!("noticed +{:.1} s", self.clock.seconds(delay)));
+        let row = Row {
+            mark,
+            id: one_line(finished.job.id()),
+            state: finished.outcome.to_string(),
+            age: self.clock.age(since),
+            requests: finished.requests,
+            next: late.unwrap_or_default(),
+            style,
+            has_ended: true,
+        };
+        lines.ended.push_back((handle, row));
+    }
+
+    /// The last line: how many have ended how, on a bar that is as long as there is room.
+    fn bar(&self, stats: &Stats, width: usize) -> String {
+        let [good, bad, unknown] = self.counts;
+        let ended = good + bad + unknown;
+        let requests = counted(stats.requests, "request");
+        let mut words = format!(" {ended}/{}  ✔ {good}  ✘ {bad}", self.jobs);
+        if unknown > 0 {
+            words.push_str(&format!("  ? {unknown}"));
+        }
+        words.push_str(&format!("  {requests}  {:.0} s", self.clock.elapsed()));
+        // So much is left where the terminal itself writes ^C.
+        let room = width.saturating_sub(console::measure_text_width(&words) + 4);
+        let length = (width * 3 / 10).min(room).min(LONGEST_BAR);
+        if length < SHORTEST_BAR {
+            return words.trim_start().to_owned();
+        }
+        let full = if self.jobs == 0 { 0 } else { part(length, ended, self.jobs) };
+        let edge = if full > 0 && full < length { "╸" } else { "" };
+        let (done, left) = ("━".repeat(full - edge.chars().count()), "─".repeat(length - full));
+        format!("{}{}{words}", style(done + edge).for_stderr().green(), style(left).for_stderr().dim())
     }
 }
 
+/// So many of the cells of a bar are full.
+#[allow(clippy::cast_possible_truncation)] // it is no more than the length
+fn part(length: usize, ended: u64, jobs: u64) -> usize {
+    (length as u64).saturating_mul(ended).checked_div(jobs).unwrap_or(0).min(length as u64) as usize
+}
+
 impl Lines {
-    fn bars(&self) -> impl Iterator<Item = &ProgressBar> {
-        self.open.values().map(|(line, _)| line).chain(&self.ended)
+    fn added(&mut self, handle: JobHandle, now: Instant, most: usize) {
+        while self.order.len() >= most
+            && let Some((ended, _)) = self.ended.pop_front()
+        {
+            self.order.retain(|shown| *shown != ended);
+        }
+        self.open.push((handle, now));
+        self.order.push(handle);
+    }
+
+    fn rows(&self, fleet: &Fleet, now: Timestamp, clock: Clock, spinner: &'static str) -> impl Iterator<Item = Row> {
+        self.order.iter().filter_map(move |handle| {
+            if let Some((_, row)) = self.ended.iter().find(|(ended, _)| ended == handle) {
+                return Some(row.clone());
+            }
+            let (_, since) = self.open.iter().find(|(open, _)| open == handle)?;
+            row(&fleet.progress(*handle)?, now, clock, *since, spinner)
+        })
     }
 }
 
 /// What a job does just now.
-fn words(progress: &Progress<'_>, now: Timestamp, clock: Clock) -> String {
+pub(super) fn row(
+    progress: &Progress<'_>,
+    now: Timestamp,
+    clock: Clock,
+    since: Instant,
+    mark: &'static str,
+) -> Option<Row> {
     let mut state = one_line(progress.state.unwrap_or("…"));
     if let Some(how_far) = how_far(progress.fraction, progress.queue_position) {
         state = format!("{state} {how_far}");
     }
-    format!("{state:<10} {:>3} requests  {}", progress.requests, next_look(progress, now, clock))
+    Some(Row {
+        mark,
+        id: one_line(progress.job.id()),
+        state,
+        age: clock.age(since),
+        requests: progress.requests,
+        next: next_look(progress, now, clock),
+        style: Style::new().for_stderr().cyan(),
+        has_ended: false,
+    })
 }
 
-pub(super) fn next_look(progress: &Progress<'_>, now: Timestamp, clock: Clock) -> String {
+fn next_look(progress: &Progress<'_>, now: Timestamp, clock: Clock) -> String {
     if progress.in_flight {
         return "asking".to_owned();
     }
@@ -211,18 +269,41 @@ pub(super) fn next_look(progress: &Progress<'_>, now: Timestamp, clock: Clock) -
     }
 }
 
-fn figures(counts: [u64; 3], stats: &Stats, clock: Clock) -> String {
-    let [good, bad, unknown] = counts;
-    let unknown = if unknown > 0 { format!("  ? {unknown}") } else { String::new() };
-    format!("✔ {good}  ✘ {bad}{unknown}  {} requests  {:.0} s", stats.requests, clock.elapsed())
+fn age_in_words(seconds: f64) -> String {
+    match seconds {
+        ..100.0 => format!("{seconds:.0} s"),
+        ..6_000.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.0} h", seconds / 3_600.0),
+    }
 }
 
-fn bar(template: &str) -> ProgressStyle {
-    style(template).progress_chars("━╸─")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates of this file are well-formed")
+    #[test]
+    fn an_age_is_short() {
+        let cases = [(0.0, "0 s"), (99.4, "99 s"), (180.0, "3 min"), (36_000.0, "10 h")];
+        assert_eq!(cases.map(|(seconds, _)| age_in_words(seconds)), cases.map(|(_, words)| words.to_owned()));
+    }
+
+    #[test]
+    fn the_bar_fits_and_fills() {
+        let mut live = Live::new(1.0, false);
+        let stats = Stats { requests: 99_999, ..Stats::default() };
+        for (jobs, counts) in [(0, [0; 3]), (1, [1, 0, 0]), (1_000_000, [999_999, 0, 0]), (9, [3, 3, 3])] {
+            (live.jobs, live.counts) = (jobs, counts);
+            for width in 1..300 {
+                let bar = live.bar(&stats, width);
+                let words = bar.trim_start_matches(['━', '╸', '─', ' ']);
+                let needed = console::measure_text_width(words);
+                assert!(console::measure_text_width(&bar) <= width.max(needed), "{width}: {bar}");
+            }
+        }
+        assert!(live.bar(&stats, 80).starts_with(&"━".repeat(24)), "{}", live.bar(&stats, 80));
+        live.counts = [0, 3, 0];
+        assert!(live.bar(&stats, 80).starts_with("━━━━━━━╸────────────────"), "{}", live.bar(&stats, 80));
+    }
 }
 
 #[cfg(test)]

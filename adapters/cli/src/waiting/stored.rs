@@ -108,7 +108,7 @@ impl<W: Write> Waiting<W> {
     }
 
     pub(super) fn waits_for(&mut self, handle: JobHandle) {
-        self.view.added(handle, self.all.fleet());
+        self.view.added(handle);
         self.open += 1;
         self.drained = false;
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use jobwatch::{Finished, Outcome};
 
-use super::{INTERRUPTED, Purpose, Waiting};
+use super::{Course, INTERRUPTED, Purpose, Waiting};
 use crate::failure::Failure;
 use crate::report::one_line;
 use crate::saving::Saved;
@@ -82,7 +82,10 @@ impl<W: Write> Waiting<W> {
         detail: Option<&str>,
         keep: &mut impl FnMut(&Finished),
     ) -> Result<(), Failure> {
-        self.view.print(|| self.report.finished(finished, detail))?;
+        let printed = self.view.print(|| self.report.finished(finished, detail));
+        // The signal that ends us has ended who reads, too; that a wait was stopped is told on standard error as well.
+        let is_known_elsewhere = self.course == Course::Interrupted && !finished.outcome.is_jobs_end();
+        printed.or_else(|error| if is_known_elsewhere { Ok(()) } else { Err(error) })?;
         keep(finished);
         Ok(())
     }

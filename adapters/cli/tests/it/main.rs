@@ -37,6 +37,8 @@ mod status;
 mod stream;
 mod submit;
 mod submit_wait;
+#[cfg(unix)]
+mod terminal;
 mod trouble;
 mod wait;
 mod worker;
