@@ -81,7 +81,7 @@ impl Block {
         }
         let oldest = self.slowest.iter().filter_map(|(handle, since)| {
             let progress = fleet.progress(*handle)?;
-            row(&progress, now, self.clock, *since, " ")
+            Some(row(&progress, now, self.clock, *since, " "))
         });
         let oldest = columns::lines(&oldest.collect::<Vec<_>>(), width, ID_WIDTH);
         let heading = format!("{} unfinished, {} being asked for; the oldest:", fleet.len(), self.in_flight);

@@ -111,6 +111,9 @@ fn fitted(natural: [usize; COLUMNS], width: usize, id_width: usize) -> [usize; C
     shrink(&mut widths, ID, SHORT_STATE);
     leave_out(&mut widths, STATE);
     shrink(&mut widths, ID, 1);
+    // What a column that was left out would have taken is the id's.
+    let taken: usize = widths.iter().filter(|width| **width > 0).map(|width| GAP + width).sum();
+    widths[ID] = (widths[ID] + width.saturating_sub(taken)).min(natural[ID].min(WIDEST[ID])).max(1);
     widths
 }
 
@@ -148,9 +151,10 @@ mod tests {
         assert_eq!(at(100), "⠋ 6f35fc9a-0115-475c-ab32-090fee056c3d  pending     100 min  12 requests  next in 18.6 s");
         assert_eq!(at(81), "⠋ 6f35fc9a-0115-475c-ab32-090fee056c3d  pending     12 requests  next in 18.6 s");
         assert_eq!(at(70), "⠋ 6f35fc9a-0115-475c-ab32-0…  pending     12 requests  next in 18.6 s");
-        assert_eq!(at(50), "⠋ 6f35fc9a-0115-4…  pending     next in 18.6 s");
-        assert_eq!(at(40), "⠋ 6f35fc9a-0115-475c-ab32-…  pending");
-        assert_eq!(at(20), "⠋ 6f35fc9…  pending");
+        assert_eq!(at(50), "⠋ 6f35fc9a-0115-475c…  pending     next in 18.6 s");
+        assert_eq!(at(40), "⠋ 6f35fc9a-0115-475c-ab32-0…  pending");
+        assert_eq!(at(25), "⠋ 6f35fc9a-0…  pending");
+        assert_eq!(at(20), "⠋ 6f35fc9a-0115-475…");
         assert_eq!(at(10), "⠋ 6f35fc9…");
     }
 

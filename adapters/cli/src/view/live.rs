@@ -188,11 +188,9 @@ impl Live {
         let [good, bad, unknown] = self.counts;
         let ended = good + bad + unknown;
         let requests = counted(stats.requests, "request");
-        let mut words = format!(" {ended}/{}  ✔ {good}  ✘ {bad}", self.jobs);
-        if unknown > 0 {
-            words.push_str(&format!("  ? {unknown}"));
-        }
-        words.push_str(&format!("  {requests}  {:.0} s", self.clock.elapsed()));
+        let unknown = if unknown > 0 { format!("  ? {unknown}") } else { String::new() };
+        let time = self.clock.elapsed();
+        let words = format!(" {ended}/{}  ✔ {good}  ✘ {bad}{unknown}  {requests}  {time:.0} s", self.jobs);
         // So much is left where the terminal itself writes ^C.
         let room = width.saturating_sub(console::measure_text_width(&words) + 4);
         let length = (width * 3 / 10).min(room).min(LONGEST_BAR);
@@ -229,24 +227,18 @@ impl Lines {
                 return Some(row.clone());
             }
             let (_, since) = self.open.iter().find(|(open, _)| open == handle)?;
-            row(&fleet.progress(*handle)?, now, clock, *since, spinner)
+            Some(row(&fleet.progress(*handle)?, now, clock, *since, spinner))
         })
     }
 }
 
 /// What a job does just now.
-pub(super) fn row(
-    progress: &Progress<'_>,
-    now: Timestamp,
-    clock: Clock,
-    since: Instant,
-    mark: &'static str,
-) -> Option<Row> {
+pub(super) fn row(progress: &Progress<'_>, now: Timestamp, clock: Clock, since: Instant, mark: &'static str) -> Row {
     let mut state = one_line(progress.state.unwrap_or("…"));
     if let Some(how_far) = how_far(progress.fraction, progress.queue_position) {
         state = format!("{state} {how_far}");
     }
-    Some(Row {
+    Row {
         mark,
         id: one_line(progress.job.id()),
         state,
@@ -255,7 +247,7 @@ pub(super) fn row(
         next: next_look(progress, now, clock),
         style: Style::new().for_stderr().cyan(),
         has_ended: false,
-    })
+    }
 }
 
 fn next_look(progress: &Progress<'_>, now: Timestamp, clock: Clock) -> String {
@@ -278,6 +270,13 @@ fn age_in_words(seconds: f64) -> String {
 }
 
 #[cfg(test)]
+impl Clock {
+    pub(super) fn real() -> Self {
+        Self { start: Instant::now(), speed: 1.0 }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -290,7 +289,8 @@ mod tests {
     #[test]
     fn the_bar_fits_and_fills() {
         let mut live = Live::new(1.0, false);
-        let stats = Stats { requests: 99_999, ..Stats::default() };
+        let mut stats = Stats::default();
+        stats.requests = 99_999;
         for (jobs, counts) in [(0, [0; 3]), (1, [1, 0, 0]), (1_000_000, [999_999, 0, 0]), (9, [3, 3, 3])] {
             (live.jobs, live.counts) = (jobs, counts);
             for width in 1..300 {
@@ -303,12 +303,5 @@ mod tests {
         assert!(live.bar(&stats, 80).starts_with(&"━".repeat(24)), "{}", live.bar(&stats, 80));
         live.counts = [0, 3, 0];
         assert!(live.bar(&stats, 80).starts_with("━━━━━━━╸────────────────"), "{}", live.bar(&stats, 80));
-    }
-}
-
-#[cfg(test)]
-impl Clock {
-    pub(super) fn real() -> Self {
-        Self { start: Instant::now(), speed: 1.0 }
     }
 }
