@@ -16,8 +16,8 @@ use rand_core::{Rng, SeedableRng};
 use crate::fleet::Pace;
 use crate::learn::{Histories, History, HistoryKey, Learner, Since};
 use crate::{
-    Backend, BackendError, ClassId, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, Fleet, Policy, PolicyError, RateLimit,
-    Stats, Timestamp,
+    Backend, BackendError, ClassId, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, Fleet, JobRef, Policy, PolicyError,
+    RateLimit, Stats, Timestamp,
 };
 
 /// Limits are the business of fleets: to a session no job is an explorer.
@@ -369,3 +369,30 @@ impl fmt::Display for BuildError {
 }
 
 impl core::error::Error for BuildError {}
+
+/// A job that was given to a wait which is gone, so that nobody would hear of it: it is given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackError {
+    job: JobRef,
+}
+
+impl TrackError {
+    /// The wait is gone; for those who write a driver.
+    pub fn new(job: JobRef) -> Self {
+        Self { job }
+    }
+
+    /// The job, which goes on and can be waited for elsewhere.
+    pub fn into_job(self) -> JobRef {
+        self.job
+    }
+}
+
+impl fmt::Display for TrackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An address keeps its secrets so.
+        write!(f, "the wait is gone, and nobody would hear of {:?}", self.job)
+    }
+}
+
+impl core::error::Error for TrackError {}

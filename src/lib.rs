@@ -170,7 +170,7 @@ pub use {http, serde_json};
 pub use {
     backend::{Backend, BackendError, IdError, JobRef},
     cancel::{Cancel, CancelAction, CancelError, Cancellation},
-    client::{BuildError, ClientBuilder, Credentials},
+    client::{BuildError, ClientBuilder, Credentials, TrackError},
     dialect::{Address, Dialect, DialectError, HintSource, Reading, Rule},
     finished::{Finished, TransportError},
     fleet::{

@@ -232,8 +232,18 @@ mod http {
         is_error::<jobwatch::IdError>();
         is_error::<jobwatch::RateError>();
         is_error::<jobwatch::SnapshotError>();
+        is_error::<jobwatch::TrackError>();
         is_error::<jobwatch::TransportError>();
         is_error::<SubmitError>();
+    }
+
+    #[test]
+    fn a_job_that_nobody_would_hear_of_is_given_back_and_its_secrets_kept() {
+        let address = job("https://api.example.com/jobs/7?signature=s3cret");
+        let error = jobwatch::TrackError::new(address.clone());
+        let told = error.to_string();
+        assert!(told.contains("/jobs/7") && !told.contains("s3cret"), "{told}");
+        assert_eq!(error.into_job(), address);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use jobwatch::driver::{Feed, meter};
 use jobwatch::{
     Backend, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TransportError,
+    SnapshotError, Stats, Timestamp, TrackError, TransportError,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -90,9 +90,9 @@ impl Tracker {
     ///
     /// # Errors
     /// The wait is gone, and nobody would hear of the job: it is given back.
-    pub fn add(&self, job: JobRef) -> Result<(), JobRef> {
+    pub fn add(&self, job: JobRef) -> Result<(), TrackError> {
         self.orders.send(Order::Add(job)).map_err(|refused| match refused.0 {
-            Order::Add(job) => job,
+            Order::Add(job) => TrackError::new(job),
             Order::Wake(_) => unreachable!("what was sent comes back"),
         })
     }

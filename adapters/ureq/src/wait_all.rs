@@ -8,7 +8,7 @@ use std::time::Duration;
 use jobwatch::driver::{Feed, meter};
 use jobwatch::{
     Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TransportError,
+    SnapshotError, Stats, Timestamp, TrackError, TransportError,
 };
 
 use tracing::{Span, debug, debug_span};
@@ -58,9 +58,9 @@ impl Tracker {
     ///
     /// # Errors
     /// The wait is gone, and nobody would hear of the job: it is given back.
-    pub fn add(&self, job: JobRef) -> Result<(), JobRef> {
+    pub fn add(&self, job: JobRef) -> Result<(), TrackError> {
         self.inbox.0.send(Message::Add(job)).map_err(|refused| match refused.0 {
-            Message::Add(job) => job,
+            Message::Add(job) => TrackError::new(job),
             _ => unreachable!("what was sent comes back"),
         })
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jobwatch::store::Intent;
 use jobwatch::{
     CancelError, Cancellation, Credentials, DEFAULT_MAX_IN_FLIGHT, Dialect, Finished, FleetEvent, JobRef, JobSnapshot,
-    Policy, RateLimit, Stats, Status, SubmitError, TransportError,
+    Policy, RateLimit, Stats, Status, SubmitError, TrackError, TransportError,
 };
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ pub struct Setup {
 pub struct Provider(Arc<Renew>);
 
 /// Adds a job to a wait that runs, or gives it back; dropped, it adds no more.
-pub type Add = Box<dyn Fn(JobRef) -> Result<(), JobRef> + Send>;
+pub type Add = Box<dyn Fn(JobRef) -> Result<(), TrackError> + Send>;
 
 /// Stops a wait.
 pub type Stop = Box<dyn Fn() + Send>;

@@ -17,7 +17,7 @@ use axum::{Json, Router};
 use futures_util::stream::{self, Stream};
 use jobwatch::{FleetEvent, JobSnapshot, Spacing, Steps, Timestamp};
 use jobwatch_examples::{now, server, to_bytes, to_response};
-use jobwatch_reqwest::{Client, Dialect, Policy, Tracker, WaitAll};
+use jobwatch_reqwest::{Client, Dialect, Policy, TrackError, Tracker, WaitAll};
 use jobwatch_simulator::Simulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +52,7 @@ async fn submit(State(service): State<Service>, body: Bytes) -> Result<Json<Vec<
     let ids = jobs.iter().map(|job| job.id().to_owned()).collect();
     for job in jobs {
         service.news.tell(job.id(), "submitted".to_owned(), false);
-        let unwatched = |job| (StatusCode::SERVICE_UNAVAILABLE, format!("{job} was created while we shut down"));
+        let unwatched = |error: TrackError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
         service.tracker.add(job).map_err(unwatched)?;
     }
     Ok(Json(ids))

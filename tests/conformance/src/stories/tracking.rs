@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use jobwatch::{JobRef, Outcome, Policy, Spacing, Steps};
+use jobwatch::{JobRef, Outcome, Policy, Spacing, Steps, TrackError};
 
 use crate::kiln::{fired, firing, firings, heating, outcomes};
 use crate::{Add, Driver, Server, Setup, Stop, kiln};
@@ -60,7 +60,7 @@ pub fn jobs_added_too_late_come_back(driver: &dyn Driver) {
     assert_eq!(outcomes(&done), [("a", Outcome::Succeeded)]);
 
     let add = kept.expect("the story has kept it");
-    assert_eq!(add(firing("b")), Err(firing("b")));
+    assert_eq!(add(firing("b")).map_err(TrackError::into_job), Err(firing("b")));
     assert_eq!(server.requests().len(), 1);
 }
 
