@@ -6,7 +6,7 @@ use super::{Asks, Fleet};
 /// wait has not ended or whose end was not drained, and with the requests under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Kept {
+pub struct KeptEntries {
     /// Places for jobs, taken ones and those that stand ready for others: so many as there were jobs at once.
     pub places: usize,
     /// Timers of jobs that sleep, and leftovers, which are swept before they are a quarter of the places.
@@ -27,7 +27,7 @@ pub struct Kept {
 
 impl Fleet {
     /// What the fleet keeps at present.
-    pub fn kept(&self) -> Kept {
+    pub fn kept(&self) -> KeptEntries {
         let lines = self.lanes.iter().map(|lane| lane.hops.len() + lane.urgent.len() + lane.ready.len());
         let waiting = self.lanes.iter().flat_map(|lane| &lane.batches).map(|batch| batch.members.len());
         let (requests, expiries) = self.requests.kept();
@@ -35,7 +35,7 @@ impl Fleet {
             Asks::One(..) => 0,
             Asks::Many(batch) => batch.members.len(),
         });
-        Kept {
+        KeptEntries {
             places: self.slab.len() as usize,
             timers: self.timers.kept(),
             requests,

@@ -41,7 +41,7 @@ use class::Class;
 pub(crate) use class::ClassSchedule;
 pub use feed::{Distinct, Feed};
 #[cfg(feature = "testing")]
-pub use kept::Kept;
+pub use kept::KeptEntries;
 use lane::Lane;
 use limits::Demand;
 pub(crate) use rate::Pace;

@@ -123,7 +123,7 @@ use core::convert::Infallible;
 use crate::Timestamp;
 
 #[cfg(feature = "http")]
-pub use crate::fleet::Kept;
+pub use crate::fleet::KeptEntries;
 pub use answers::{Answer, any_answer, any_error, any_hint, any_observation, last_observation, unfinished_observation};
 pub use bounds::{Breach, Looks, Temper, assert_within, assert_within_bounds, check_bounds};
 pub use history::{
