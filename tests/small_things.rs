@@ -17,8 +17,9 @@ use jobwatch::testing::{
     wild_move,
 };
 use jobwatch::{
-    Action, Address, Backend, Dialect, Fleet, FleetEvent, Hint, LookError, Observation, Outcome, Outcomes, PlanView,
-    Policy, PolicySchedule, Poller, PollerState, Spacing, TransportError,
+    Action, Address, Backend, Dialect, Fleet, FleetEvent, GapRange, Hint, HintRule, Jitter, LookError, Observation,
+    Outcome, Outcomes, PlanView, Policy, PolicySchedule, Poller, PollerState, Position, Schedule, Spacing,
+    TransportError,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -230,6 +231,16 @@ fn rules_are_played_behind_a_limit() {
     assert!((wide.mean_delay() - free.mean_delay()).abs() < 0.1, "{} {}", wide.mean_delay(), free.mean_delay());
     assert_eq!(tight.given_up(), 0);
     assert!(tight.mean_delay() > 10.0 * wide.mean_delay(), "{} {}", tight.mean_delay(), wide.mean_delay());
+}
+
+#[test]
+fn a_schedule_is_tried_at_any_position() {
+    let policy = Policy::builder().with_spacing(Spacing::Exponential { factor: 2.0 }).with_jitter(Jitter::None);
+    let policy = policy.with_min_delay(secs(1)).with_max_delay(secs(10)).build().unwrap();
+    let gaps = (0..6).map(|gaps| PolicySchedule.gap(&policy, &Position::new(Duration::ZERO, gaps + 1, gaps, None)));
+    let gaps: Vec<_> = gaps.collect();
+    assert_eq!(gaps, [1, 2, 4, 8, 10, 10].map(|seconds| GapRange::exactly(secs(seconds))));
+    assert_eq!(PolicySchedule.hint_rule(), HintRule::Follow);
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn find(store: &mut Sqlite, id: &str) -> String {
 #[test]
 fn the_life_of_a_job_over_restarts() {
     let scratch = Scratch::new();
+    assert_eq!(scratch.open().path(), scratch.path());
     let steps: [(Change, &[&str]); 6] = [
         (Change::Added(Kept::Job(job("a"))), &["a new"]),
         (Change::Added(Kept::Job(job("b"))), &["a new", "b new"]),
