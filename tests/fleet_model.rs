@@ -9,6 +9,8 @@ mod http_support;
 mod histories;
 #[path = "fleet_model/model.rs"]
 mod model;
+#[path = "fleet_model/plans.rs"]
+mod plans;
 #[path = "fleet_model/twins.rs"]
 mod twins;
 
