@@ -276,7 +276,7 @@ proptest! {
         prop_assert!(hint.is_none_or(|hint| hint == Hint::after(hint.delay())));
         prop_assert!(!error.to_string().is_empty());
         prop_assert!(!matches!(input, Input::Stop | Input::Abandon), "{:?}", input);
-        let built = Policy::builder().with_spacing(spacing.clone()).with_jitter(jitter).build();
+        let built = Policy::builder().with_spacing(spacing).with_jitter(jitter).build();
         prop_assert!(built.is_ok_and(|policy| policy.spacing() == spacing), "with {:?} and {:?}", jitter, duration);
     }
 }

@@ -170,7 +170,9 @@ fn play(firings: &[Firing], known: &[Duration]) -> [BTreeMap<usize, Seen>; 2] {
             let answer = answer(firings[number], now.saturating_since(born[number]));
             lone[number].fleet.handle_response(now, other, &answer);
             many.fleet.handle_response(now, id, &answer);
-            lone.iter_mut().for_each(|one| one.know(&many));
+            for one in &mut lone {
+                one.know(&many);
+            }
         }
     }
     [by_many, by_lone]
