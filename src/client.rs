@@ -304,7 +304,7 @@ impl Session {
             let kind = (Box::from(class), taught.since);
             let learner = learners.entry(kind);
             let learner = learner.or_insert_with(|| Learner::new(History::new(), Arc::clone(&self.policy)));
-            learner.learn(NO_EXPLORER, &taught.lesson);
+            learner.note(NO_EXPLORER, &taught.lesson);
         }
     }
 

@@ -140,6 +140,22 @@ mod learned {
     }
 
     #[test]
+    fn what_was_noted_is_planned_with_when_somebody_wants_to_look() {
+        let policy = Arc::new(Policy::default());
+        let (mut at_once, mut later) =
+            (Learner::new(History::new(), Arc::clone(&policy)), Learner::new(History::new(), policy));
+        let before = later.plan().gaps().to_vec();
+        for job in 0..50 {
+            at_once.learn(job, &minute(job));
+            later.note(job, &minute(job));
+        }
+        assert_eq!((later.history().jobs(), later.plan().gaps()), (at_once.history().jobs(), before.as_slice()));
+        assert!(later.refresh(), "there is much that is new");
+        assert_ne!(later.plan().gaps(), before, "and by it another plan is better");
+        assert!(!later.refresh(), "nothing has come since");
+    }
+
+    #[test]
     fn a_job_that_outlasted_its_wait_teaches_that_it_takes_longer() {
         let (without, with) = (taught(minute), {
             let mut history = taught(minute);

@@ -38,14 +38,17 @@ impl Class {
     /// When to look at the job of this seed.
     pub(super) fn schedule(&mut self, since: Since, seed: u64) -> ClassSchedule {
         match self.learner(since) {
-            Some(learner) => ClassSchedule::Plan(learner.plan_for(seed).clone()),
+            Some(learner) => {
+                learner.refresh();
+                ClassSchedule::Plan(learner.plan_for(seed).clone())
+            }
             None => ClassSchedule::Policy,
         }
     }
 
     pub(super) fn learn(&mut self, since: Since, seed: u64, lesson: &Lesson) {
         if let Some(learner) = self.learner(since) {
-            learner.learn(seed, lesson);
+            learner.note(seed, lesson);
         }
     }
 

@@ -70,21 +70,30 @@ impl Learner {
         self.price
     }
 
-    /// Learns from the job of this number or seed, see [`plan_for`](Self::plan_for). Tells whether the plan is another now: planning takes a millisecond or a few and is not done for
-    /// every job.
+    /// Learns from the job of this number or seed, see [`plan_for`](Self::plan_for), and makes the plan anew when enough is
+    /// new. Tells whether it did: planning takes a millisecond or so and is not done for every job.
     pub fn learn(&mut self, number: u64, lesson: &Lesson) -> bool {
+        self.note(number, lesson);
+        self.refresh()
+    }
+
+    /// Learns without planning, which [`refresh`](Self::refresh) does when somebody wants to look by the plan.
+    pub fn note(&mut self, number: u64, lesson: &Lesson) {
         let is_limited = self.price > 1.0 / self.company;
         let lesson = match is_limited {
             false => *lesson,
             true if number.is_multiple_of(EXPLORERS) => lesson.beside(0),
             true => Lesson { weight: lesson.weight * HEARSAY, ..*lesson },
         };
-        if !self.history.learn(&lesson) {
-            return false;
+        if self.history.learn(&lesson) {
+            self.news += 1.0;
         }
-        self.news += 1.0;
+    }
+
+    /// Makes the plan anew if enough was learned since it was made, and tells whether it did.
+    pub fn refresh(&mut self) -> bool {
         // After a change there are few jobs in the history, and each is news.
-        let is_due = self.news >= NEWS * self.history.jobs();
+        let is_due = self.news > 0.0 && self.news >= NEWS * self.history.jobs();
         if is_due {
             self.make_plan();
         }

@@ -129,15 +129,24 @@ const START: f64 = 1.02;
 const PRECISION: f64 = 1.04;
 const STEPS: u32 = 16;
 
-/// The problem on the grid: ages, survival, and the integral of survival.
+/// The problem on the grid.
 struct Program {
-    /// In seconds, like everything here.
-    ages: Vec<f64>,
-    survival: Vec<f64>,
-    integral: Vec<f64>,
-    /// The survival of the jobs that were seen, for the forecast.
-    seen: Vec<f64>,
+    steps: Vec<Step>,
     gaps: Vec<f64>,
+}
+
+/// What is known of the ages from one place of the grid to the next; in seconds, like everything here.
+#[derive(Clone, Copy)]
+struct Step {
+    age: f64,
+    width: f64,
+    survival: f64,
+    /// What survival changes by within the step, in a straight line.
+    slope: f64,
+    /// Of survival, up to here.
+    integral: f64,
+    /// The survival of the jobs that were seen, for the forecast.
+    seen: f64,
 }
 
 /// A point between two ages of the grid.
@@ -155,12 +164,16 @@ impl Program {
         let buckets = history.histogram().survival();
         let survival: Vec<f64> = (0..PLAN_LENGTH).map(|place| survival_at(&buckets, place)).collect();
         let buckets = history.histogram().seen_survival();
-        let seen = (0..PLAN_LENGTH).map(|place| survival_at(&buckets, place)).collect();
-        let mut integral = vec![0.0; PLAN_LENGTH];
-        for place in 1..PLAN_LENGTH {
-            let mean = f64::midpoint(survival[place - 1], survival[place]);
-            integral[place] = integral[place - 1] + mean * (ages[place] - ages[place - 1]);
-        }
+        let mut integral = 0.0;
+        let steps = (0..PLAN_LENGTH).map(|place| {
+            let next = (place + 1).min(PLAN_LENGTH - 1);
+            let (width, slope) = (ages[next] - ages[place], survival[next] - survival[place]);
+            let until = integral;
+            integral += f64::midpoint(survival[place], survival[next]) * width;
+            let seen = survival_at(&buckets, place);
+            Step { age: ages[place], width, survival: survival[place], slope, integral: until, seen }
+        });
+        let steps = steps.collect();
         let last = ages[PLAN_LENGTH - 1];
         let (min, max) = (min_delay.as_secs_f64().clamp(UNIT, last), max_delay.as_secs_f64().clamp(UNIT, last));
         let mut gaps = vec![min];
@@ -170,7 +183,7 @@ impl Program {
             gaps.push(gap);
         }
         gaps.push(max.max(min));
-        Self { ages, survival, integral, seen, gaps }
+        Self { steps, gaps }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a gap is on the grid
@@ -181,32 +194,37 @@ impl Program {
         let mut found = vec![0.0; PLAN_LENGTH];
         let mut chosen = vec![(self.gaps[self.gaps.len() - 1] / UNIT) as u32; PLAN_LENGTH];
         for place in (0..PLAN_LENGTH - 1).rev() {
-            if self.survival[place] <= 0.0 {
+            let Step { age, survival, seen, .. } = self.steps[place];
+            if survival <= 0.0 {
                 continue;
             }
             let gap = self.best_gap(place, cost, &value);
             value[place] = self.cost(place, gap, cost, &value);
             chosen[place] = (gap / UNIT + 0.5) as u32;
-            let next = self.point(self.ages[place] + gap, place);
-            requests[place] = Self::ahead(place, next, self.seen[place], &requests);
-            found[place] = Self::ahead(place, next, gap * self.seen[place], &found);
+            let next = self.point(age + gap, place);
+            requests[place] = Self::ahead(place, next, seen, &requests);
+            found[place] = Self::ahead(place, next, gap * seen, &found);
         }
-        let alive = self.seen[0].max(f64::MIN_POSITIVE);
+        let alive = self.steps[0].seen.max(f64::MIN_POSITIVE);
         let delay = (found[0] - self.mean_duration()) / alive;
         Plan { gaps: chosen.into(), requests: requests[0] / alive, delay: delay.max(0.0) }
     }
 
     /// The mean duration of the jobs that were seen: the integral of their survival.
     fn mean_duration(&self) -> f64 {
-        let steps = self.ages.windows(2).zip(self.seen.windows(2));
-        steps.map(|(ages, seen)| (ages[1] - ages[0]) * f64::midpoint(seen[0], seen[1])).sum()
+        self.steps.windows(2).map(|two| two[0].width * f64::midpoint(two[0].seen, two[1].seen)).sum()
     }
 
     /// The gap that costs least from this age on.
     fn best_gap(&self, place: usize, cost: f64, value: &[f64]) -> f64 {
         let (mut best, mut least) = (0, f64::INFINITY);
         for (candidate, gap) in self.gaps.iter().enumerate() {
-            let total = self.cost(place, *gap, cost, value);
+            let (next, now) = self.now(place, *gap, cost);
+            if now >= least {
+                // Every longer one costs at least as much by itself, and what is to come never less than nothing.
+                break;
+            }
+            let total = Self::ahead(place, next, now, value);
             if total < least {
                 (best, least) = (candidate, total);
             }
@@ -222,16 +240,19 @@ impl Program {
     }
 
     fn cost(&self, place: usize, gap: f64, cost: f64, value: &[f64]) -> f64 {
-        let age = self.ages[place];
-        let next = self.point(age + gap, place);
-        let (from, to) = (self.ages[next.place], self.ages[(next.place + 1).min(PLAN_LENGTH - 1)]);
-        let inside = (to - from) * next.part;
-        let slope = self.survival[(next.place + 1).min(PLAN_LENGTH - 1)] - self.survival[next.place];
+        let (next, now) = self.now(place, gap, cost);
+        Self::ahead(place, next, now, value)
+    }
+
+    /// Where the gap leads to, and what it costs by itself: the look that was made, and the delay of those that end in it.
+    fn now(&self, place: usize, gap: f64, cost: f64) -> (Point, f64) {
+        let here = &self.steps[place];
+        let next = self.point(here.age + gap, place);
+        let step = &self.steps[next.place];
+        let inside = step.width * next.part;
         // Within a step the survival falls in a straight line.
-        let lived = self.integral[next.place] + inside * (self.survival[next.place] + slope * next.part / 2.0)
-            - self.integral[place];
-        let delay = (gap * self.survival[place] - lived).max(0.0);
-        Self::ahead(place, next, cost * self.survival[place] + delay, value)
+        let lived = step.integral + inside * (step.survival + step.slope * next.part / 2.0) - here.integral;
+        (next, cost * here.survival + (gap * here.survival - lived).max(0.0))
     }
 
     /// What is to come from a point on, after `now` here. Where the point lies within the step that begins here, the same
@@ -248,9 +269,9 @@ impl Program {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // ages are positive and on the grid
     fn point(&self, age: f64, from: usize) -> Point {
         let place = grid::index((age / UNIT) as u64, PLAN_BITS).clamp(from, PLAN_LENGTH - 1);
-        let Some(end) = self.ages.get(place + 1) else { return Point { place, part: 0.0 } };
-        let begin = self.ages[place];
-        Point { place, part: ((age - begin) / (end - begin)).clamp(0.0, 1.0) }
+        let step = &self.steps[place];
+        let part = if step.width > 0.0 { ((age - step.age) / step.width).clamp(0.0, 1.0) } else { 0.0 };
+        Point { place, part }
     }
 }
 
