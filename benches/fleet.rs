@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use jobwatch::{
-    Backend, Dialect, Fleet, FleetAction, FleetEvent, JobRef, Outcome, Policy, RequestId, Timestamp, Watch, WatchAction,
+    Backend, Dialect, Fleet, FleetAction, FleetEvent, JobRef, Outcome, Policy, RequestId, Spacing, Timestamp, Watch,
+    WatchAction,
 };
-use jobwatch_benches::{Memory, Peer, Stopwatch, argument, job_id, job_number, peers, resident};
+use jobwatch_benches::{Memory, Peer, Stopwatch, argument, job_id, job_number, peers, resident, table};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rand_distr::{Distribution, LogNormal};
@@ -45,10 +46,12 @@ const COMPLETED: &str = r#"{"data":{"no":"7e7bfe92-0000-4000-8000-000000000000",
 fn main() {
     let jobs = argument(1_000_000);
     let durations = durations(jobs);
-    let single = run(&dialect(false), &durations);
-    let shared = run(&dialect(true), &durations);
+    let learned = Policy::default();
+    let single = run(&dialect(false), &learned, &durations);
+    let shared = run(&dialect(true), &learned, &durations);
     let (watch, json) = (watch_alone(), json_alone());
     print_fleets(jobs, &[single, shared], &watch, json);
+    print_sizes(jobs);
     print_peers(jobs, &peers(&MEMORY, jobs));
 }
 
@@ -73,6 +76,8 @@ fn durations(jobs: usize) -> Vec<Timestamp> {
 #[derive(Default)]
 struct Cost {
     insert: Duration,
+    snapshot: Duration,
+    restore: Duration,
     /// Bytes that were asked for and that are in memory.
     inserted: (usize, usize),
     looked: (usize, usize),
@@ -92,9 +97,7 @@ enum Answer {
     Many(Response<Vec<u8>>),
 }
 
-fn run(dialect: &Dialect, ends: &[Timestamp]) -> Cost {
-    let backend = Backend::new(dialect.clone(), None).and_then(|backend| backend.with_header("x-api-key", "secret"));
-    let backend = Arc::new(backend.expect("the preset has an address"));
+fn run(dialect: &Dialect, policy: &Policy, ends: &[Timestamp]) -> Cost {
     let (running, completed) = (Response::new(RUNNING), Response::new(COMPLETED));
     let (mut sent, mut answers) = (Vec::with_capacity(IN_FLIGHT), Vec::with_capacity(IN_FLIGHT));
     let mut cost = Cost::default();
@@ -102,8 +105,7 @@ fn run(dialect: &Dialect, ends: &[Timestamp]) -> Cost {
     let held = || (MEMORY.allocated().saturating_sub(before.0), resident().saturating_sub(before.1));
 
     let start = Stopwatch::start();
-    let rng = &mut ChaCha8Rng::seed_from_u64(2);
-    let mut fleet = Fleet::new(backend, Arc::new(Policy::default()), rng).with_max_in_flight(IN_FLIGHT).with_rate(None);
+    let mut fleet = new_fleet(Arc::new(backend(dialect)), policy);
     for number in 0..ends.len() {
         fleet.insert(JobRef::new(job_id(number)).expect("it is an id"), START);
     }
@@ -135,6 +137,7 @@ fn run(dialect: &Dialect, ends: &[Timestamp]) -> Cost {
         answers.clear();
         if cost.looked.0 == 0 && cost.looks >= ends.len() as u64 {
             cost.looked = held();
+            restart(&fleet, policy, now, &mut cost);
         }
         if now >= sample_at {
             cost.most = cost.most.max(held().0);
@@ -147,6 +150,37 @@ fn run(dialect: &Dialect, ends: &[Timestamp]) -> Cost {
     cost.requests = fleet.stats().requests;
     cost.simulated = now.saturating_since(START);
     cost
+}
+
+fn backend(dialect: &Dialect) -> Backend {
+    let backend = Backend::new(dialect.clone(), None).and_then(|backend| backend.with_header("x-api-key", "secret"));
+    backend.expect("the preset has an address")
+}
+
+fn new_fleet(backend: Arc<Backend>, policy: &Policy) -> Fleet {
+    let rng = &mut ChaCha8Rng::seed_from_u64(2);
+    Fleet::new(backend, Arc::new(policy.clone()), rng).with_max_in_flight(IN_FLIGHT).with_rate(None)
+}
+
+/// Every job written down as JSON, and read back into another fleet.
+fn restart(fleet: &Fleet, policy: &Policy, now: Timestamp, cost: &mut Cost) {
+    let mut other = new_fleet(Arc::clone(fleet.backend()), policy);
+    let mut snapshots = fleet.snapshots();
+    loop {
+        let start = Stopwatch::start();
+        let some: Vec<_> = snapshots.by_ref().take(10_000).map(|job| serde_json::to_vec(&job)).collect();
+        cost.snapshot += start.elapsed();
+        if some.is_empty() {
+            break;
+        }
+        let start = Stopwatch::start();
+        for text in some {
+            let text = text.expect("snapshots can be written");
+            other.resume(serde_json::from_slice(&text).expect("it was written as one"), now).expect("it is whole");
+        }
+        cost.restore += start.elapsed();
+    }
+    assert_eq!(other.len(), fleet.len(), "every one of them goes on");
 }
 
 /// Polls until there is nothing to send any more; tells when there will be.
@@ -199,8 +233,7 @@ fn answer(request: &Request<Vec<u8>>, ends: &[Timestamp], now: Timestamp) -> Ans
 fn watch_alone() -> (f64, f64) {
     const WATCHES: usize = 1_000;
     const ROUNDS: u64 = 200;
-    let backend = Backend::new(dialect(false), None).and_then(|backend| backend.with_header("x-api-key", "secret"));
-    let backend = backend.expect("the preset has an address");
+    let backend = backend(&dialect(false));
     let policy = Policy::builder().without_total_timeout().with_max_polls(u32::MAX).build().expect("it is valid");
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut watch = |number| {
@@ -251,22 +284,23 @@ fn each(time: Duration, times: u64) -> f64 {
 fn print_fleets(jobs: usize, costs: &[Cost; 2], watch: &(f64, f64), json: f64) {
     let a_job = |bytes: usize| bytes as f64 / jobs as f64;
     let row = |name: &str, value: &dyn Fn(&Cost) -> f64, digits: usize| {
-        println!("{name:<58}{:>12.digits$}{:>12.digits$}", value(&costs[0]), value(&costs[1]));
+        table::row(name, &costs.each_ref().map(|cost| format!("{:.digits$}", value(cost))));
     };
     // Of the second fleet this tells nothing: it has the pages of the first one.
-    let resident = |bytes: usize| println!("{:<58}{:>12.1}{:>12}", "  resident", a_job(bytes), "-");
+    let resident = |name, bytes: usize| table::row(name, &[format!("{:.1}", a_job(bytes)), "-".into()]);
     println!("{jobs} jobs with ids of 36 bytes; log-normal durations of median 8 min, σ 0.5; default policy");
-    println!("{:<58}{:>12}{:>12}", "", "one by one", "shared");
-    row("inserted: bytes a job (target: 200)", &|cost| a_job(cost.inserted.0), 1);
-    resident(costs[0].inserted.1);
-    row("looked at once, asleep: bytes a job (target: 200)", &|cost| a_job(cost.looked.0), 1);
-    resident(costs[0].looked.1);
-    row("at its greatest, each second: bytes a job", &|cost| a_job(cost.most), 1);
+    table::heading(&format!("{jobs} jobs in a fleet"), &["one by one", "shared"]);
+    row("bytes a job, inserted (target: 200)", &|cost| a_job(cost.inserted.0), 1);
+    resident("bytes a job, resident", costs[0].inserted.1);
+    row("bytes a job, looked at once and asleep (target: 200)", &|cost| a_job(cost.looked.0), 1);
+    resident("bytes a job, looked at once, resident", costs[0].looked.1);
+    row("bytes a job, at its greatest, each second", &|cost| a_job(cost.most), 1);
     row("insert, ns a job", &|cost| each(cost.insert, jobs as u64), 0);
-    row("a step: poll and answer, ns a request", &|cost| each(cost.poll + cost.answer, cost.requests), 0);
-    row("  poll", &|cost| each(cost.poll, cost.requests), 0);
-    row("  answer", &|cost| each(cost.answer, cost.requests), 0);
-    row("a step, ns a look", &|cost| each(cost.poll + cost.answer, cost.looks), 0);
+    row("snapshot, ns a job", &|cost| each(cost.snapshot, jobs as u64), 0);
+    row("restore, ns a job", &|cost| each(cost.restore, jobs as u64), 0);
+    row("poll, ns a request", &|cost| each(cost.poll, cost.requests), 0);
+    row("answer, ns a request", &|cost| each(cost.answer, cost.requests), 0);
+    row("poll and answer, ns a look", &|cost| each(cost.poll + cost.answer, cost.looks), 0);
     row("requests a job", &|cost| cost.requests as f64 / jobs as f64, 2);
     row("looks a job", &|cost| cost.looks as f64 / jobs as f64, 2);
     row("succeeded", &|cost| cost.ends[0] as f64, 0);
@@ -275,18 +309,35 @@ fn print_fleets(jobs: usize, costs: &[Cost; 2], watch: &(f64, f64), json: f64) {
     row("processor time in the fleet, s", &|cost| (cost.insert + cost.poll + cost.answer).as_secs_f64(), 1);
     row("simulated time, s", &|cost| cost.simulated.as_secs_f64(), 0);
     let fleet = each(costs[0].poll + costs[0].answer, costs[0].requests) - watch.0 - watch.1;
-    let line = |name: &str, value: f64| println!("{name:<58}{value:>12.0}");
-    println!();
-    line("a Watch alone, ns: making the request", watch.0);
-    line("  reading the answer", watch.1);
-    line("  of that, serde_json", json);
-    line("the fleet's share of a step, ns: what is above a Watch", fleet);
+    let line = |name: &str, value: f64| table::row(name, &[format!("{value:.0}")]);
+    table::heading("of a look one by one", &["ns"]);
+    line("making the request, in a Watch alone", watch.0);
+    line("reading the answer, in a Watch alone", watch.1);
+    line("the same body by serde_json into a Value", json);
+    line("the fleet's share: what a step takes above a Watch", fleet);
+}
+
+/// The same with fewer jobs: a look should not get dearer where there are more of them. A plan is made for all jobs
+/// together, so that few jobs pay more of it.
+fn print_sizes(jobs: usize) {
+    table::heading("by the number of jobs, ns", &["insert", "backoff", "learned", "shared"]);
+    let (learned, backoff) = (Policy::default(), Policy::builder().with_spacing(Spacing::Exponential { factor: 1.5 }));
+    let backoff = backoff.build().expect("the policy is valid");
+    let sizes = [1_000, 10_000, 100_000].into_iter().filter(|size| *size < jobs).chain([jobs]);
+    for jobs in sizes {
+        let durations = durations(jobs);
+        let costs = [(false, &backoff), (false, &learned), (true, &learned)]
+            .map(|(bulk, policy)| run(&dialect(bulk), policy, &durations));
+        let insert = each(costs[0].insert, jobs as u64);
+        let looks = costs.iter().map(|cost| each(cost.poll + cost.answer, cost.looks));
+        let figures: Vec<_> = std::iter::once(insert).chain(looks).map(|nanos| format!("{nanos:.0}")).collect();
+        table::row(&format!("a look, {jobs} jobs"), &figures);
+    }
 }
 
 fn print_peers(timers: usize, peers: &[Peer]) {
-    println!();
-    println!("{:<58}{:>12}{:>12}", format!("{timers} timers: pop the earliest, push it again"), "ns", "bytes");
+    table::heading(&format!("{timers} timers: pop the earliest, push it again"), &["ns", "bytes"]);
     for peer in peers {
-        println!("{:<58}{:>12.0}{:>12.1}", peer.name, peer.nanos, peer.bytes);
+        table::row(peer.name, &[format!("{:.0}", peer.nanos), format!("{:.1}", peer.bytes)]);
     }
 }

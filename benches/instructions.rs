@@ -1,5 +1,5 @@
 //! How many instructions each step of the core takes, counted by callgrind: a number that no other program on the
-//! machine can change. Beside it, what peers take, and what a step took when `instructions.txt` was written.
+//! machine can change. Beside it, its time, what peers take, and what a step took when `instructions.txt` was written.
 //!
 //! ```sh
 //! cargo bench -p jobwatch-benches --bench instructions              # a table, peers included
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
-use jobwatch_benches::{Step, steps};
+use jobwatch_benches::{Step, steps, table};
 
 /// Where the counts are kept.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
@@ -103,20 +103,22 @@ fn keep(counted: &[(Step, f64)]) -> ExitCode {
 }
 
 fn report(counted: &[(Step, f64)], kept: &BTreeMap<String, f64>, checks: bool) -> ExitCode {
-    println!("{:<60}{:>13}{:>10}{:>8}", "", "instructions", "kept", "ratio");
+    table::heading("the core's steps, one by one", &["ns", "instructions", "kept", "ratio"]);
     let mut is_good = true;
     for (step, count) in counted {
         let before = kept.get(step.name);
         let (told, ratio) = before
             .map_or(("-".into(), "-".into()), |before| (format!("{before:.0}"), format!("{:.2}", count / before)));
-        let verdict = match before {
-            Some(before) if *count > before * MOST => "  dearer by more than a quarter",
-            Some(before) if *count * MOST < *before => "  cheaper by a fifth: keep it",
-            None if step.is_ours => "  not kept yet: keep it",
-            _ => "",
-        };
+        // Another machine's time says nothing about a change.
+        let nanos = if checks { "-".into() } else { format!("{:.0}", step.nanos()) };
+        table::row(step.name, &[nanos, format!("{count:.0}"), told, ratio]);
+        match before {
+            Some(before) if *count > before * MOST => println!("  dearer by more than a quarter"),
+            Some(before) if *count * MOST < *before => println!("  cheaper by a fifth: keep it"),
+            None if step.is_ours => println!("  not kept yet: keep it"),
+            _ => {}
+        }
         is_good &= !(step.is_ours && before.is_none_or(|before| *count > before * MOST));
-        println!("{:<60}{count:>13.0}{told:>10}{ratio:>8}{verdict}", step.name);
     }
     if checks && !is_good {
         eprintln!("a step of the core has become dearer; where that is meant, keep the new counts and say why");

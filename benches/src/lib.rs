@@ -10,6 +10,7 @@ mod process;
 #[cfg(feature = "drivers")]
 mod server;
 mod steps;
+pub mod table;
 #[cfg(feature = "peers")]
 mod timers;
 

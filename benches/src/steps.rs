@@ -13,6 +13,9 @@ use crate::Stopwatch;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
+/// So often each is timed.
+const TRIES: u32 = 9;
+
 /// A step to be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -36,16 +39,17 @@ impl Step {
         Self { name, is_ours: false, run, times }
     }
 
-    /// What one step takes of a processor's time, in nanoseconds: the least of several tries, since whatever else the
-    /// machine does can only add to it.
+    /// What one step takes of a processor's time, in nanoseconds: from the least of several tries, since whatever else
+    /// the machine does can only add to it.
     pub fn nanos(&self) -> f64 {
         let time = |times| {
             let start = Stopwatch::start();
             (self.run)(times);
             start.elapsed().as_secs_f64() * 1e9
         };
-        let tries = (0..9).map(|_| (time(3 * self.times) - time(self.times)) / f64::from(2 * self.times));
-        tries.fold(f64::INFINITY, f64::min).max(0.0)
+        let least = |times| (0..TRIES).map(|_| time(times)).fold(f64::INFINITY, f64::min);
+        let (few, many) = (least(self.times), least(11 * self.times));
+        ((many - few) / f64::from(10 * self.times)).max(0.0)
     }
 }
 

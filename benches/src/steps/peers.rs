@@ -10,7 +10,10 @@ use google_cloud_gax::exponential_backoff::ExponentialBackoff as GoogleBackoff;
 use google_cloud_gax::polling_backoff_policy::PollingBackoffPolicy;
 use google_cloud_gax::polling_state::PollingState;
 use http::header::ACCEPT;
+use jobwatch::play::{Peer, Rule};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 use serde_json::Value;
 use tokio_retry2::strategy::{ExponentialFactorBackoff, jitter};
 
@@ -18,11 +21,14 @@ use super::Step;
 use super::answers::{RUNNING, response};
 use crate::job_id;
 
-pub(super) const STEPS: [Step; 7] = [
+pub(super) const STEPS: [Step; 10] = [
     Step::others("backon 1.6: the next delay, with jitter", 10_000, backon),
     Step::others("exponential-backoff 2.1: the next delay, with jitter", 10_000, exponential_backoff),
     Step::others("tokio-retry2 0.9: the next delay, with jitter", 10_000, tokio_retry2),
     Step::others("google-cloud-gax 1: the delay of google-cloud-lro's loop", 10_000, google),
+    Step::others("the tracker's original client: its next delay", 10_000, tracker),
+    Step::others("the AWS waiter's rule: its next delay", 10_000, aws),
+    Step::others("Azure's rule: its next delay", 10_000, azure),
     Step::others("by hand: 500 bytes into a Value, one word compared", 300, value),
     Step::others("by hand: 500 bytes into a struct, one word compared", 300, record),
     Step::others("by hand: a request by format! and http's builder", 1_000, request),
@@ -59,6 +65,26 @@ fn google(times: u32) {
     for attempt in 0..times {
         state.attempt_count = attempt;
         black_box(policy.wait_period(black_box(&state)));
+    }
+}
+
+fn tracker(times: u32) {
+    delays(Peer::Tracker, times);
+}
+
+fn aws(times: u32) {
+    delays(Peer::AwsWaiter, times);
+}
+
+fn azure(times: u32) {
+    delays(Peer::AzureLro, times);
+}
+
+fn delays(mut rule: Peer, times: u32) {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let ((), mut age) = rule.start(&mut rng);
+    for looks in 1..=times {
+        age += black_box(rule.next(&mut (), black_box(age), looks, &mut rng)).unwrap_or_default();
     }
 }
 
