@@ -29,6 +29,8 @@ mod printed;
 mod program;
 mod python;
 mod queue;
+#[cfg(unix)]
+mod recording;
 mod saving;
 mod shells;
 mod simulate;

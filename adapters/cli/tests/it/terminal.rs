@@ -1,5 +1,6 @@
 //! Progress on a real terminal, which is one of tmux: what stands on it while jobs are waited for, and what is left of it.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::backend::{Backend, state};
@@ -18,11 +19,12 @@ impl Terminal {
             return None;
         }
         let terminal = Self { scratch: Scratch::new() };
-        let line = line.replace("jobwatch ", &format!("{} ", env!("CARGO_BIN_EXE_jobwatch")));
+        let program = Path::new(env!("CARGO_BIN_EXE_jobwatch")).parent().expect("it lies somewhere");
+        let path = format!("PATH={}:{}", program.display(), std::env::var("PATH").expect("a path in UTF-8"));
         // The shell outlives an interruption.
         let line = format!("trap : INT; {line}; echo \"[status $?]\"; exec cat");
         let (columns, rows) = (columns.to_string(), rows.to_string());
-        let new = ["new-session", "-d", "-x", &columns, "-y", &rows, "env", "-u", "NO_COLOR", "sh", "-c", &line];
+        let new = ["new-session", "-d", "-x", &columns, "-y", &rows, "env", "-u", "NO_COLOR", &path, "sh", "-c", &line];
         let started = terminal.tmux(&new);
         assert!(started.status.success(), "tmux: {started:?}");
         Some(terminal)
