@@ -1,5 +1,7 @@
 //! Waiting for jobs, and for those that are created meanwhile: shows, prints and saves what comes, until it is over.
 
+mod incoming;
+mod news;
 mod stored;
 mod telling;
 
@@ -11,16 +13,17 @@ use std::time::Duration;
 use jobwatch::driver::Distinct;
 use jobwatch::{Finished, FleetEvent, JobRef, Outcomes, Stats};
 use jobwatch_reqwest::{Client, WaitAll};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::creating::{Created, Creates};
+use crate::creating::Creates;
 use crate::failure::{ExitStatus, Failure};
 use crate::ids::Intake;
 use crate::interrupt::Interrupt;
 use crate::report::{Report, counted, one_line};
-use crate::saving::{Saved, Saver};
+use crate::saving::Saver;
 use crate::state::{State, StateNews};
 use crate::view::{View, note};
+use news::{News, after, next_created, next_ids, next_of_state, next_saved, next_tick};
 
 /// So long the answer to a create is waited for when everything else is to end: it may be a job that is paid for.
 const LAST_CREATE: Duration = Duration::from_secs(5);
@@ -93,18 +96,6 @@ pub(crate) struct Told {
     /// Where the backend is.
     pub(crate) address: String,
     pub(crate) stats: Stats,
-}
-
-enum News {
-    Fleet(Option<FleetEvent>),
-    Created(Created),
-    Ids(Vec<Result<JobRef, Failure>>),
-    Saved(Box<(Finished, Result<Saved, String>)>),
-    State(StateNews),
-    Interrupted,
-    Over,
-    CreateTakesTooLong,
-    Tick,
 }
 
 impl<W: Write> Waiting<W> {
@@ -303,57 +294,6 @@ impl<W: Write> Waiting<W> {
         }
     }
 
-    /// Each id is waited for. A line that is no id is told at once and ends the reading, not the wait for those before it.
-    fn take_ids(&mut self, ids: Vec<Result<JobRef, Failure>>) {
-        let mut asked = Vec::new();
-        for id in ids {
-            match id {
-                Ok(job) if self.state.is_some() => asked.push(job),
-                Ok(job) => self.add(job),
-                Err(failure) => {
-                    self.intake = None;
-                    self.exit.note_status(failure.status);
-                    self.view.aside(|| note(format_args!("jobwatch: {}", one_line(&failure.message))));
-                }
-            }
-        }
-        self.look_up(asked);
-    }
-
-    fn take_created(&mut self, created: Created) -> Result<(), Failure> {
-        let (jobs, failure) = match created {
-            Created::TryAgain => return Ok(()),
-            Created::NoPlace(message) => {
-                self.view
-                    .remark(format_args!("no place for another job yet, to be tried again: {}", one_line(&message)));
-                return Ok(());
-            }
-            Created::Jobs(jobs) => (jobs, None),
-            Created::Again(jobs) => {
-                self.view.remark(format_args!("a create that was cut short earlier is answered now"));
-                (jobs, None)
-            }
-            Created::Failed(jobs, failure) => (jobs, Some(failure)),
-        };
-        for job in jobs {
-            if self.creates_are_told {
-                self.view.print(|| self.report.created(job.id()))?;
-            }
-            if self.purpose != Purpose::Create {
-                self.add(job);
-            }
-        }
-        if self.course != Course::GoesOn {
-            // It is not waited for, but told like the others.
-            self.all.stopper().stop();
-        }
-        if let Some(failure) = failure {
-            self.exit.note_status(failure.status);
-            self.view.aside(|| note(format_args!("jobwatch: {}", failure.message)));
-        }
-        Ok(())
-    }
-
     fn warn_of(&mut self, word: String) {
         if !self.unknown.contains(&word) {
             let told = one_line(&word);
@@ -378,57 +318,5 @@ impl<W: Write> Waiting<W> {
         if let Some(creates) = &mut self.creates {
             creates.stop();
         }
-    }
-
-    fn leave_create(&mut self) {
-        if self.creates.as_mut().is_some_and(Creates::abandon) {
-            self.exit.note_status(4);
-            let kept = if self.state.is_some() { "; what became of it is found out when it goes on" } else { "" };
-            let problem = format!("a create was not answered in time and may have made a job{kept}");
-            self.view.aside(|| note(format_args!("jobwatch: {problem}")));
-        }
-    }
-}
-
-async fn next_created(creates: &mut Option<Creates>) -> Created {
-    match creates {
-        Some(creates) => creates.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_ids(intake: &mut Option<Intake>) -> Vec<Result<JobRef, Failure>> {
-    match intake {
-        Some(intake) => intake.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_tick(ticks: &mut Option<Interval>) {
-    match ticks {
-        Some(ticks) => drop(ticks.tick().await),
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_of_state(state: &mut Option<State>) -> StateNews {
-    match state {
-        Some(state) => state.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_saved(saver: &mut Option<Saver>) -> (Finished, Result<Saved, String>) {
-    match saver {
-        Some(saver) => saver.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Comes after this time, or never.
-async fn after(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
     }
 }
