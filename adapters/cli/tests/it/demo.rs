@@ -90,8 +90,9 @@ fn wrong_values_are_named() {
 #[test]
 fn a_signal_ends_it_with_what_is_unfinished() {
     for (signal, status) in [("INT", 130), ("TERM", 143)] {
-        let running = jobwatch(&["demo", "--jobs", "3", "--speed", "1", "--json"]).start();
-        running.err.wait_for(|line| line.ends_with(": pending"));
+        let running = jobwatch(&["demo", "--jobs", "3", "--speed", "1", "--json", "--verbose"]).start();
+        // The jobs are being created.
+        running.err.wait_for(|line| line.contains("answered status=200"));
         running.signal(signal);
         let ran = running.finish().exits_with(status);
         let (jobs, summary) = ran.report();
@@ -105,8 +106,8 @@ fn a_signal_ends_it_with_what_is_unfinished() {
 #[cfg(unix)]
 #[test]
 fn a_signal_leaves_the_table_to_people() {
-    let running = jobwatch(&["demo", "--jobs", "2", "--speed", "1"]).start();
-    running.err.wait_for(|line| line.ends_with(": pending"));
+    let running = jobwatch(&["demo", "--jobs", "2", "--speed", "1", "--verbose"]).start();
+    running.err.wait_for(|line| line.contains("answered status=200"));
     running.signal("INT");
     let ran = running.finish().exits_with(130);
     assert_eq!(ran.out.matches("? stopped").count(), 2, "{}", ran.out);

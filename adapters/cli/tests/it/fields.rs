@@ -44,7 +44,7 @@ fn are_as_listed(lines: &[Value], kinds: &[&str]) {
 #[test]
 fn created_jobs_and_summaries_are_as_the_guide_lists_them() {
     let backend = simulator("constant:1").speed(20.0).start().expect("it starts");
-    let flags = ["--wait", "--json", "--quiet", "--count", "2", "--min-delay", "10ms"];
+    let flags = ["--wait", "--json", "--quiet", "--count", "2", "--min-delay", "10ms", "--max-delay", "100ms"];
     let ran = tracker("submit", &backend.url(), &flags).run().exits_with(0);
     are_as_listed(&ran.json(), &["created", "job", "summary"]);
 }

@@ -34,7 +34,9 @@ pub(crate) fn tracker(command: &str, url: &str, arguments: &[&str]) -> Program {
     let program = jobwatch(&[command, "--api", "tracker", "--base-url", url]);
     let given = |flag| arguments.contains(&flag);
     match command {
-        "wait" if !given("--min-delay") && !given("--max-delay") => {
+        "wait" | "submit"
+            if (command == "wait" || given("--wait")) && !given("--min-delay") && !given("--max-delay") =>
+        {
             program.args(&["--min-delay", "20ms", "--max-delay", "200ms"]).args(arguments)
         }
         _ => program.args(arguments),

@@ -184,7 +184,7 @@ fn a_bad_line_is_told_at_once_and_ends_the_reading_alone() {
 
 #[test]
 fn refused_credentials_outweigh_a_bad_line_and_a_bad_line_an_unknown_end() {
-    for (status, expected) in [(403, 3), (404, 2)] {
+    for (status, expected) in [(403, 3), (500, 2)] {
         let backend = Backend::start(move |_| crate::backend::code(status));
         let flags = ["--max-failures", "1", "-"];
         let ran = tracker("wait", &backend.url(), &flags).input("a\n..\n").run().exits_with(expected);
@@ -208,15 +208,15 @@ fn many_jobs_are_told_in_figures_where_there_is_no_terminal() {
 }
 
 #[test]
-fn a_hundred_thousand_ids() {
+fn twenty_thousand_ids() {
     let backend = Backend::start(|_| state("completed"));
     let mut ids = Vec::new();
-    for number in 0..100_000 {
+    for number in 0..20_000 {
         writeln!(ids, "job-{number}").unwrap();
     }
     let ids = String::from_utf8(ids).unwrap();
     let flags = ["--quiet", "--rate", "1000000/s", "--concurrency", "64", "-"];
     let ran = tracker("wait", &backend.url(), &flags).input(ids).run().exits_with(0);
-    assert_eq!(ran.out.lines().count(), 100_000);
+    assert_eq!(ran.out.lines().count(), 20_000);
     assert_eq!(ran.err, "");
 }
