@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 use arbitrary::{Result, Unstructured};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
-use jobwatch::{Action, Dialect, Hint, HintSource, Observation, Policy, Poller, Timestamp};
+use jobwatch::{Action, Hint, HintSource, Observation, Policy, Poller, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+
+use crate::tracker;
 
 /// The headers that speak of time.
 const NAMES: [&str; 14] = [
@@ -48,7 +50,7 @@ fn read(data: &mut Unstructured<'_>) -> Result<()> {
     *answer.headers_mut() = headers;
     *answer.status_mut() = http::StatusCode::from_u16(*data.choose(&[200, 202, 403, 429, 503])?).expect("a status");
     let now = Timestamp::from_nanos(data.arbitrary()?);
-    let reading = Dialect::tracker().read(&answer, now);
+    let reading = tracker().read(&answer, now);
     let hint = hint_of(reading.observation);
     // What is refused for good is not asked again, whatever it says of the time: a 403 that tells of no limit.
     let refused = matches!(reading.observation, Observation::Fatal { .. });
@@ -123,6 +125,10 @@ fn heed(now: Timestamp, hint: Option<Hint>) {
     let mut poller = Poller::new(policy, now, &mut ChaCha8Rng::seed_from_u64(0));
     let Action::Send(attempt) = poller.poll(now) else { panic!("the first look comes at once") };
     let next = poller.handle_observation(now, attempt.id, Observation::Running { hint }).expect("it is in flight");
+    // At the end of time the deadline has come.
+    if deadline == now {
+        return assert!(matches!(next, Action::TimedOut(_)), "{next:?}");
+    }
     let Action::Sleep { until, .. } = next else { panic!("{next:?}") };
     let asked = hint.map(Hint::delay).filter(|hint| *hint <= Duration::from_secs(86_400));
     let least = now.saturating_add(asked.unwrap_or(min).min(longest).max(min));

@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets: plain functions of bytes, which panic where a promise is broken.
 //!
-//! `cargo +nightly fuzz run --features libfuzzer answer` fuzzes one; `cargo test -p jobwatch-fuzz` replays the committed
-//! corpus on stable.
+//! `cargo +nightly fuzz run --features libfuzzer --sanitizer none answer` fuzzes one (a sanitizer makes it slower
+//! and has no unsafe code to watch here); `cargo test -p jobwatch-fuzz` replays the committed corpus on stable.
 
 mod hints;
 mod histories;
@@ -37,7 +37,7 @@ const MOST_STEPS: usize = 100_000;
 pub fn answer(data: &[u8]) {
     let Some(response) = response(data) else { return };
     let status = response.status();
-    let reading = Dialect::tracker().read(&response, NOW);
+    let reading = tracker().read(&response, NOW);
     assert!(!tells_an_end(&reading) || status.is_success(), "{status} was read as the job's end");
 }
 
@@ -45,7 +45,6 @@ pub fn answer(data: &[u8]) {
 ///
 /// The bytes are those of [`answer`].
 pub fn presets(data: &[u8]) {
-    // Read once: a fuzzer's time is for the answers.
     static PRESETS: OnceLock<Vec<Dialect>> = OnceLock::new();
     let Some(response) = response(data) else { return };
     for dialect in PRESETS.get_or_init(|| Dialect::presets().filter_map(Dialect::preset).collect()) {
@@ -90,7 +89,7 @@ pub fn dialect_file(data: &[u8]) {
 /// A stored job is refused or can be waited for to an end, without a request to a foreign origin.
 pub fn snapshot(data: &[u8]) {
     let Ok(snapshot) = serde_json::from_slice::<JobSnapshot>(data) else { return };
-    let backend = Backend::new(Dialect::tracker(), Some("http://own.test")).expect("it is a URL");
+    let backend = Backend::new(tracker().clone(), Some("http://own.test")).expect("it is a URL");
     let mut fleet = Fleet::new(backend.into(), Policy::default().into(), &mut ChaCha8Rng::seed_from_u64(0));
     if fleet.resume(snapshot, NOW).is_err() {
         return;
@@ -230,6 +229,12 @@ fn cancel<'r>(
         }
     }
     panic!("the cancellation does not end");
+}
+
+/// The dialect of most targets, read once: a fuzzer's time is for the answers.
+fn tracker() -> &'static Dialect {
+    static TRACKER: OnceLock<Dialect> = OnceLock::new();
+    TRACKER.get_or_init(Dialect::tracker)
 }
 
 fn tells_an_end(reading: &Reading) -> bool {

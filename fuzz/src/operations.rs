@@ -8,7 +8,7 @@ use arbitrary::{Result, Unstructured};
 use http::Response;
 use jobwatch::{
     Backend, ClassId, Dialect, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Outcome,
-    Policy, RateLimit, RequestId, Timestamp, TransportError,
+    Policy, RateLimit, RequestId, Spacing, Timestamp, TransportError,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -86,7 +86,16 @@ impl World {
         static OVEN_DIALECT: OnceLock<Dialect> = OnceLock::new();
         let dialect = OVEN_DIALECT.get_or_init(|| Dialect::from_toml(OVEN).expect("it is well-formed")).clone();
         let backend = Backend::new(dialect, None).expect("it is a URL");
-        let policy = |total: u64| Policy::builder().with_total_timeout(Duration::from_secs(total));
+        // Plans are what takes long: few worlds learn, and those choose among few gaps.
+        let learns = data.ratio(1, 16)?;
+        let policy = |total: u64| {
+            let builder = Policy::builder().with_total_timeout(Duration::from_secs(total));
+            if learns {
+                builder.with_max_delay(Duration::from_secs(2))
+            } else {
+                builder.with_spacing(Spacing::default())
+            }
+        };
         let policies =
             [policy(60), policy(600).with_max_polls(7), policy(20).with_min_delay(Duration::from_millis(100))];
         let policies = policies.map(|policy| Arc::new(policy.build().expect("it is valid")));
@@ -100,7 +109,8 @@ impl World {
         let now = Timestamp::from_nanos(*data.choose(&[1_700_000_000_000_000_000, 0, u64::MAX - 30_000_000_000, 1])?);
         let (wire, gone) = (HashMap::new(), HashSet::new());
         let (asked, here, stored) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { fleet, classes, now, latest: now, limit, wire, asked, here, gone, stored, jobs: 0, renewing: false })
+        let latest = Timestamp::UNIX_EPOCH;
+        Ok(Self { fleet, classes, now, latest, limit, wire, asked, here, gone, stored, jobs: 0, renewing: false })
     }
 
     fn operate(&mut self, data: &mut Unstructured<'_>) -> Result<()> {
@@ -110,7 +120,8 @@ impl World {
                 self.jobs += 1;
                 let job =
                     JobRef::new(if id == 9 { "x,y".to_owned() } else { format!("job-{id}") }).expect("it is an id");
-                let handle = self.fleet.insert_in(class, job, self.now);
+                let now = self.tell();
+                let handle = self.fleet.insert_in(class, job, now);
                 self.greet(handle);
             }
             2..=7 => self.answer(data)?,
@@ -119,11 +130,13 @@ impl World {
             13 => self.now = self.now.saturating_sub(Duration::from_millis(data.arbitrary::<u16>()?.into())),
             14 => {
                 let handle = self.pick(data)?;
-                self.fleet.wake(handle, self.now);
+                let now = self.tell();
+                self.fleet.wake(handle, now);
             }
             15 => {
                 let handle = self.pick(data)?;
-                assert!(!self.fleet.stop(handle, self.now) || !self.gone.contains(&handle), "it was gone");
+                let now = self.tell();
+                assert!(!self.fleet.stop(handle, now) || !self.gone.contains(&handle), "it was gone");
             }
             16 => {
                 let handle = self.pick(data)?;
@@ -134,7 +147,8 @@ impl World {
             }
             17 => {
                 if let Some(snapshot) = self.stored.pop() {
-                    let handle = self.fleet.resume_in(*data.choose(&self.classes)?, snapshot, self.now);
+                    let now = self.tell();
+                    let handle = self.fleet.resume_in(*data.choose(&self.classes)?, snapshot, now);
                     self.greet(handle.expect("what was stored is valid"));
                 }
             }
@@ -155,6 +169,12 @@ impl World {
         Ok(())
     }
 
+    /// The time, which the fleet is told with this.
+    fn tell(&mut self) -> Timestamp {
+        self.latest = self.latest.max(self.now);
+        self.now
+    }
+
     fn greet(&mut self, handle: JobHandle) {
         assert!(!self.here.contains(&handle), "a handle names two jobs");
         self.here.push(handle);
@@ -167,14 +187,15 @@ impl World {
     fn renew(&mut self, works: bool) {
         if std::mem::take(&mut self.renewing) {
             let backend = self.fleet.backend().renewed([("x-api-key", "new")]).expect("it is a header");
-            self.fleet.renewed(self.now, if works { Ok(Arc::new(backend)) } else { Err("no".into()) });
+            let now = self.tell();
+            self.fleet.renewed(now, if works { Ok(Arc::new(backend)) } else { Err("no".into()) });
         }
     }
 
     fn poll(&mut self) {
         for _ in 0..1_000 {
-            let action = self.fleet.poll(self.now);
-            self.latest = self.latest.max(self.now);
+            let now = self.tell();
+            let action = self.fleet.poll(now);
             let latest = self.latest;
             self.wire.retain(|_, (_, expires)| *expires > latest);
             match action {
@@ -205,9 +226,10 @@ impl World {
         }
         let id = *data.choose(&self.asked)?;
         self.wire.remove(&id);
+        let now = self.tell();
         match response(data)? {
-            Ok(response) => self.fleet.handle_response(self.now, id, &response),
-            Err(error) => self.fleet.handle_error(self.now, id, &TransportError::new(error, "")),
+            Ok(response) => self.fleet.handle_response(now, id, &response),
+            Err(error) => self.fleet.handle_error(now, id, &TransportError::new(error, "")),
         }
         Ok(())
     }
