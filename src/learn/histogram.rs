@@ -23,6 +23,9 @@ const PRIOR_TO: u64 = 1 << 27;
 /// From the prior it takes so many steps to the estimate. More would follow every accident of the lessons.
 const ITERATIONS: u32 = 4;
 
+/// What lies in a bucket may fade to numbers that have lost their digits; so little is nothing, and is not shared out.
+const NOTHING: f64 = 1e-200;
+
 /// No history remembers more.
 #[cfg(feature = "serde")]
 const MOST_JOBS: f64 = 1e6;
@@ -68,7 +71,7 @@ impl Histogram {
         for mass in &mut self.masses {
             *mass *= keep;
         }
-        if inside > 0.0 {
+        if inside > NOTHING {
             for (mass, part) in self.masses[first..=last].iter_mut().zip(parts) {
                 *mass += interval.weight * part / inside;
             }
@@ -156,7 +159,7 @@ impl Histogram {
             let (first, last) = (bucket_of(interval.from), bucket_of(interval.to));
             let inside = self.between(&sums, interval.from, interval.to);
             total += interval.weight;
-            if inside <= 0.0 {
+            if inside <= NOTHING {
                 // Beyond everything believed: the nearest bucket.
                 masses[first] += interval.weight;
                 continue;

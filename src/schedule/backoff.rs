@@ -46,6 +46,7 @@ mod tests {
         assert_eq!(ceiling(SECOND, u64::MAX, 2.0, u32::MAX), u64::MAX);
         assert_eq!(ceiling(u64::MAX, u64::MAX, 1.0, 0), u64::MAX);
         assert_eq!(ceiling(SECOND, 30 * SECOND, 1.0, u32::MAX), SECOND, "a factor of one is constant");
+        assert_eq!(ceiling(SECOND, SECOND + 1, 1.0, u32::MAX), SECOND, "however close the cap is");
     }
 
     #[test]
