@@ -188,3 +188,19 @@ fn a_refused_snapshot_says_what_is_wrong_with_it() {
     let damaged = SnapshotError::Impossible("more failures than looks").to_string();
     assert!(damaged.ends_with("damaged: more failures than looks"), "{damaged}");
 }
+
+/// A job that should have ended before it was picked up is looked at at once, and so is one that should end just now.
+#[cfg(feature = "http")]
+#[test]
+fn a_job_whose_expected_end_has_passed_is_looked_at_at_once() {
+    use jobwatch::{Backend, Dialect, JobRef, Watch, WatchAction};
+
+    for late in [Duration::ZERO, NANO, secs(100)] {
+        let backend = Backend::new(Dialect::tracker(), Some("http://kiln.example")).expect("it is an address");
+        let job = JobRef::new("a").expect("it is an id").with_created_at(START).with_expected_duration(mins(5));
+        let now = START.saturating_add(mins(5) + late);
+        let action =
+            Watch::new(backend, every_second().build().expect("it is sound"), job, now, &mut Seed(1)).poll(now);
+        assert!(matches!(action, WatchAction::Send { .. }), "{late:?} late: {action:?}");
+    }
+}
