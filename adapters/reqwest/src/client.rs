@@ -17,7 +17,8 @@ use serde::Serialize;
 use tracing::{Instrument, debug_span};
 
 use crate::clock::Clock;
-use crate::exchange::{self, exchange, http_client, public_roots};
+use crate::exchange::{self, exchange_from_rest};
+use crate::http::{Http, public_roots};
 use crate::wait_all::{LONGEST_SLEEP, Tracker, WaitAll};
 
 /// An asynchronous client for one backend. Cloning it is cheap and shares its connections.
@@ -45,9 +46,9 @@ pub struct Client {
 }
 
 pub(crate) struct Shared {
-    pub(crate) session: Session,
-    pub(crate) http: reqwest::Client,
-    pub(crate) clock: Clock,
+    pub(crate) session: Arc<Session>,
+    pub(crate) http: Http,
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl Client {
@@ -117,7 +118,7 @@ impl Client {
                     submit.renewed(now(), renewed);
                 }
                 SubmitAction::Send { id, request, timeout } => {
-                    match exchange(shared, request, timeout).instrument(debug_span!("create")).await {
+                    match exchange_from_rest(shared, request, timeout).instrument(debug_span!("create")).await {
                         Ok(response) => submit.handle_response(now(), id, &response),
                         Err(error) => submit.handle_error(now(), id, &error),
                     }
@@ -167,7 +168,7 @@ impl Client {
                     cancel.renewed(now(), renewed);
                 }
                 CancelAction::Send { id, request, timeout } => {
-                    match exchange(shared, request, timeout).instrument(debug_span!("cancel", ?job)).await {
+                    match exchange_from_rest(shared, request, timeout).instrument(debug_span!("cancel", ?job)).await {
                         Ok(response) => cancel.handle_response(now(), id, &response),
                         Err(error) => cancel.handle_error(now(), id, &error),
                     }
@@ -241,6 +242,31 @@ impl Client {
         Self { shared: Arc::clone(&self.shared), class: Arc::from(class) }
     }
 
+    /// The same client over connections that are set up otherwise, for example by way of a proxy, with other roots of trust
+    /// or by HTTP/2; it shares everything else, and makes connections of its own. Given is the builder with the settings
+    /// that this client has; that redirects, repetitions and decoding are off is set afterwards, since what is promised
+    /// of credentials and of counts depends on it.
+    ///
+    /// ```no_run
+    /// use jobwatch_reqwest::{Client, Dialect};
+    /// use std::net::{IpAddr, Ipv4Addr};
+    ///
+    /// let client = Client::builder(Dialect::tracker()).base_url("http://127.0.0.1:5000").build()?;
+    /// let client = client.with_http(|http| http.local_address(IpAddr::from(Ipv4Addr::LOCALHOST)))?;
+    /// # Ok::<(), jobwatch_reqwest::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What reqwest says that could not be set up, as [`BuildError::Http`].
+    pub fn with_http(
+        &self,
+        adjust: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, BuildError> {
+        let (session, clock) = (Arc::clone(&self.shared.session), Arc::clone(&self.shared.clock));
+        let http = Http::new(session.max_in_flight(), public_roots(), adjust).map_err(BuildError::Http)?;
+        Ok(Self { shared: Arc::new(Shared { session, http, clock }), class: Arc::clone(&self.class) })
+    }
+
     /// What was learned so far of how long jobs take, to be kept and given to
     /// [`histories`](jobwatch::ClientBuilder::histories) the next time.
     pub fn histories(&self) -> Histories {
@@ -278,9 +304,9 @@ impl Client {
 impl FromSession for Client {
     fn from_session(session: Session) -> Result<Self, BuildError> {
         let shared = Shared {
-            http: http_client(session.max_in_flight(), public_roots()).map_err(BuildError::Http)?,
-            clock: Clock::start(),
-            session,
+            http: Http::new(session.max_in_flight(), public_roots(), |http| http).map_err(BuildError::Http)?,
+            clock: Arc::new(Clock::start()),
+            session: Arc::new(session),
         };
         Ok(Self { shared: Arc::new(shared), class: Arc::from("") })
     }

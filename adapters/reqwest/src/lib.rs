@@ -69,6 +69,9 @@
 //! which they were opened and are opened anew in another. The time is the machine's: pausing tokio's clock brings no
 //! job to its end sooner.
 //!
+//! Connections by way of a proxy of one's own, with other roots of trust, or by HTTP/2 (feature `http2`) are had with
+//! [`Client::with_http`].
+//!
 //! The feature `metrics` tells counters and histograms to the facade of that name: [`meter`](jobwatch::driver::meter).
 //!
 //! # What is logged
@@ -78,7 +81,10 @@
 
 mod client;
 mod clock;
+mod couriers;
+mod errors;
 mod exchange;
+mod http;
 mod wait_all;
 
 pub use client::{Client, ClientBuilder};
@@ -87,6 +93,7 @@ pub use jobwatch::{
     IdError, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
     RateLimit, SnapshotError, Spacing, Stats, Status, SubmitError, TrackError, TransportError,
 };
+pub use reqwest;
 pub use wait_all::{Step, Stopper, Tracker, WaitAll};
 
 /// The code of the package's page, compiled.

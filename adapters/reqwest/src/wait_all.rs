@@ -8,24 +8,27 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use http::{Request, Response};
+use http::Request;
 use jobwatch::driver::{Feed, meter};
 use jobwatch::{
     Backend, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TrackError, TransportError,
+    SnapshotError, Stats, Timestamp, TrackError,
 };
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep};
-use tracing::{Instrument, debug, debug_span};
+use tracing::{debug, debug_span};
 
 use crate::client::Shared;
-use crate::exchange::exchange;
+use crate::couriers::{Couriers, Errand};
 
 /// A machine that was suspended notices within this time that it is late.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-type Answer = (RequestId, Result<Response<Vec<u8>>, TransportError>);
+/// So long after the runtime has looked at its sockets it need not look again before something is sent: what comes within
+/// that time might as well come a moment later, when the request is under way.
+const SEEN: Duration = Duration::from_millis(1);
+
 type Renewal = Pin<Box<dyn Future<Output = Result<Arc<Backend>, String>> + Send>>;
 
 /// Waits for many jobs, in order of completion; see [`Client::wait_all`](crate::Client::wait_all).
@@ -44,15 +47,20 @@ pub struct WaitAll {
     /// The caller's class of job.
     class: Arc<str>,
     fleet: Fleet,
-    /// Requests under way. Dropping the set aborts them.
-    exchanges: JoinSet<Answer>,
+    couriers: Couriers,
     /// Made at the first sleep, since it needs a runtime.
     timer: Option<Pin<Box<Sleep>>>,
+    /// A turn of the runtime that is waited for, before anything is sent.
+    turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// When the runtime has looked at its sockets.
+    turned_at: Option<Timestamp>,
+    /// When it was handed back to the runtime, if that was the last that happened.
+    pending_since: Option<Timestamp>,
     /// New credentials under way.
     renewal: Option<Renewal>,
     /// Requests that may still be sent, where somebody allows them.
     allowance: Option<u64>,
-    /// A request that is ready and may not be sent yet.
+    /// A request that is ready and cannot be sent yet: it is not allowed, or the runtime has its turn first.
     held: Option<(RequestId, Request<Vec<u8>>, Duration)>,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
@@ -169,11 +177,14 @@ impl WaitAll {
         let fleet = shared.session.fleet(policy, &class, shared.entropy());
         let (sender, stops) = mpsc::channel(1);
         Self {
+            couriers: Couriers::new(Arc::clone(&shared)),
             shared,
             class,
             fleet,
-            exchanges: JoinSet::new(),
             timer: None,
+            turn: None,
+            turned_at: None,
+            pending_since: None,
             renewal: None,
             allowance: None,
             held: None,
@@ -268,15 +279,29 @@ impl WaitAll {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
+        let now = self.now();
+        if self.pending_since.take().is_some_and(|since| now.saturating_since(since) < SEEN) {
+            self.turned_at = Some(now);
+        }
+        let step = self.poll_on(cx);
+        if step.is_pending() {
+            self.pending_since = Some(self.now());
+        }
+        step
+    }
+
+    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         loop {
             // Before the fleet is asked: an answer that is there has not expired.
             self.take_what_came(cx);
             let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
-            if let Some((id, request, timeout)) = self.held.take_if(|_| self.allowance != Some(0)) {
-                self.send(id, request, timeout);
-            }
             if self.held.is_some() {
                 // No job is stepped that could not be asked for.
+                if self.allowance != Some(0) {
+                    ready!(self.poll_turn(cx));
+                    self.send_held();
+                    continue;
+                }
                 return match self.fleet.next_event() {
                     Some(event) => Poll::Ready(Some(self.told(event))),
                     None => Poll::Pending,
@@ -284,11 +309,10 @@ impl WaitAll {
             }
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
+                self.held = Some((id, request, timeout));
                 if self.allowance == Some(0) {
-                    self.held = Some((id, request, timeout));
                     return Poll::Ready(Some(Step::NeedsAllowance));
                 }
-                self.send(id, request, timeout);
                 continue;
             }
             if let FleetAction::Renew = action {
@@ -312,10 +336,25 @@ impl WaitAll {
                 return Poll::Pending;
             } else {
                 // Only requests that nobody waits for any more can be left.
-                self.exchanges.abort_all();
+                self.couriers.abort_all();
                 return Poll::Ready(None);
             }
         }
+    }
+
+    /// Ready when the runtime has looked at its sockets not long ago; see [`exchange_from_rest`].
+    ///
+    /// [`exchange_from_rest`]: crate::exchange::exchange_from_rest
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.now();
+        if self.turned_at.is_some_and(|at| now.saturating_since(at) < SEEN) {
+            self.turn = None;
+            return Poll::Ready(());
+        }
+        ready!(self.turn.get_or_insert_with(|| Box::pin(yield_now())).as_mut().poll(cx));
+        self.turn = None;
+        self.turned_at = Some(now);
+        Poll::Ready(())
     }
 
     /// The fleet behind it, to look at: who is waited for, and where each job stands.
@@ -366,7 +405,7 @@ impl WaitAll {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
             self.feed.stop();
             self.fleet.stop_all(self.now());
-            self.exchanges.abort_all();
+            self.couriers.abort_all();
             self.fleet.forget_requests();
             self.held = None;
         }
@@ -385,9 +424,7 @@ impl WaitAll {
             self.renewal = None;
             self.fleet.renewed(self.now(), renewed);
         }
-        while let Poll::Ready(Some(joined)) = self.exchanges.poll_join_next(cx) {
-            // A task cannot panic on purpose; if one did, its request has expired like any other.
-            let Ok((id, answer)) = joined else { continue };
+        while let Poll::Ready((id, answer)) = self.couriers.poll_answer(cx) {
             match answer {
                 Ok(response) => self.fleet.handle_response(self.now(), id, &response),
                 Err(error) => self.fleet.handle_error(self.now(), id, &error),
@@ -399,18 +436,21 @@ impl WaitAll {
     fn poll_sleep(&mut self, until: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
         // tokio's timers round up to whole milliseconds, so that nothing is polled a moment too early, over and over.
         let time = until.saturating_since(self.now()).min(LONGEST_SLEEP);
+        let at = Instant::now() + time;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(time)));
-        timer.as_mut().reset(Instant::now() + time);
+        // One that rings sooner does no harm, and costs less than to set it anew.
+        if timer.is_elapsed() || timer.deadline() > at {
+            timer.as_mut().reset(at);
+        }
         timer.as_mut().poll(cx)
     }
 
-    fn send(&mut self, id: RequestId, request: Request<Vec<u8>>, timeout: Duration) {
+    fn send_held(&mut self) {
+        let Some((id, request, timeout)) = self.held.take() else { return };
         self.allowance = self.allowance.map(|left| left.saturating_sub(1));
         let job = self.fleet.job(id.job()).map(tracing::field::debug);
         let span = debug_span!("look", job, jobs = self.fleet.asked_for(id));
-        let shared = Arc::clone(&self.shared);
-        let exchange = async move { (id, exchange(&shared, request, timeout).await) };
-        self.exchanges.spawn(exchange.instrument(span));
+        self.couriers.send(Errand { id, span, request, timeout });
     }
 }
 

@@ -15,7 +15,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
-use crate::strict::Strict;
+use crate::strict::{ClosedIdle, Strict};
 
 #[cfg(test)]
 mod tests;
@@ -93,17 +93,29 @@ fn send_and_read(
     timeout: Duration,
     max_body: u64,
 ) -> Result<Response<Vec<u8>>, TransportError> {
-    // RFC 9110 §8.6: these say that their body is empty; without it there are servers that answer 411.
-    let says_length = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
-    let answer = if request.body().is_empty() && !says_length {
-        agent.run(agent.configure_request(request.map(drop)).timeout_global(Some(timeout)).build())
-    } else {
-        agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+    let start = Instant::now();
+    // What only asks may be asked again, once: that a server closes an idle connection says nothing about its health.
+    let again = request.method().is_safe().then(|| request.clone());
+    let answer = match (send(agent, request, timeout), again) {
+        (Err(error), Some(again)) if ClosedIdle::is(&error) => {
+            send(agent, again, timeout.saturating_sub(start.elapsed()).max(Duration::from_millis(1)))
+        }
+        (answer, _) => answer,
     };
     let (parts, body) = answer.map_err(|error| translate(&error))?.into_parts();
     let mut bytes = Vec::new();
     read(body, Body::new(&parts.headers, &mut bytes, max_body), READ_AT_ONCE)?;
     Ok(Response::from_parts(parts, bytes))
+}
+
+fn send(agent: &Agent, request: Request<Vec<u8>>, timeout: Duration) -> Result<Response<ureq::Body>, ureq::Error> {
+    // RFC 9110 §8.6: these say that their body is empty; without it there are servers that answer 411.
+    let says_length = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    if request.body().is_empty() && !says_length {
+        agent.run(agent.configure_request(request.map(drop)).timeout_global(Some(timeout)).build())
+    } else {
+        agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+    }
 }
 
 /// Reads a body to its end, so many bytes at a time.

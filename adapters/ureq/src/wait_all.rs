@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use http::Response;
 use jobwatch::driver::{Feed, meter};
 use jobwatch::{
     Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, LookError, Policy, RequestId,
@@ -14,7 +14,7 @@ use jobwatch::{
 use tracing::{Span, debug, debug_span};
 
 use crate::client::Shared;
-use crate::workers::{Message, Workers};
+use crate::workers::{Line, Message, Workers};
 
 /// A machine that was suspended notices within this time that it is late.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ pub struct Tracker {
 }
 
 /// What all clones of a tracker share; the last one closes it.
-struct Inbox(Sender<Message>);
+struct Inbox(Arc<Line<Message>>);
 
 impl Drop for Inbox {
     fn drop(&mut self) {
@@ -59,7 +59,7 @@ impl Tracker {
     /// # Errors
     /// The wait is gone, and nobody would hear of the job: it is given back.
     pub fn add(&self, job: JobRef) -> Result<(), TrackError> {
-        self.inbox.0.send(Message::Add(job)).map_err(|refused| match refused.0 {
+        self.inbox.0.send(Message::Add(job)).map_err(|refused| match refused {
             Message::Add(job) => TrackError::new(job),
             _ => unreachable!("what was sent comes back"),
         })
@@ -82,7 +82,7 @@ impl fmt::Debug for Tracker {
 /// Stops a [`WaitAll`] from anywhere: the jobs that are left end as `stopped`, at once.
 #[derive(Clone)]
 pub struct Stopper {
-    inbox: Sender<Message>,
+    inbox: Arc<Line<Message>>,
 }
 
 impl Stopper {
@@ -113,7 +113,7 @@ impl WaitAll {
     pub(crate) fn tracked(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>) -> (Tracker, Self) {
         let mut all = Self::empty(shared, class, policy);
         all.is_open = true;
-        (Tracker { inbox: Arc::new(Inbox(all.workers.sender())) }, all)
+        (Tracker { inbox: Arc::new(Inbox(all.workers.inbox())) }, all)
     }
 
     /// Waits for another job, too; after the end has been told there is something to ask for again. A wait that was
@@ -163,7 +163,7 @@ impl WaitAll {
 
     /// A handle that stops this wait from another thread or a signal handler.
     pub fn stopper(&self) -> Stopper {
-        Stopper { inbox: self.workers.sender() }
+        Stopper { inbox: self.workers.inbox() }
     }
 
     /// The next piece of news: changes of state as well as ends. `None` when every job has ended.
@@ -176,6 +176,11 @@ impl WaitAll {
             let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
+                if self.is_alone(fed) {
+                    let answer = self.workers.exchange(&self.span(id), request, timeout);
+                    self.take_answer(id, answer);
+                    continue;
+                }
                 if let Err(error) = self.workers.send(id, self.span(id), request, timeout) {
                     let error = TransportError::new(LookError::Unreachable, format!("no thread: {error}"));
                     self.fleet.handle_error(self.now(), id, &error);
@@ -246,11 +251,22 @@ impl WaitAll {
             }
             Message::Closed => self.is_open = false,
             Message::Renewed(renewed) => self.fleet.renewed(now, renewed),
-            Message::Answer(id, answer) => match *answer {
-                Ok(response) => self.fleet.handle_response(now, id, &response),
-                Err(error) => self.fleet.handle_error(now, id, &error),
-            },
+            Message::Answer(id, answer) => self.take_answer(id, *answer),
         }
+    }
+
+    fn take_answer(&mut self, id: RequestId, answer: Result<Response<Vec<u8>>, TransportError>) {
+        let now = self.now();
+        match answer {
+            Ok(response) => self.fleet.handle_response(now, id, &response),
+            Err(error) => self.fleet.handle_error(now, id, &error),
+        }
+    }
+
+    /// One job, and nobody who could stop the wait or add another: then there is nothing to do while a request is under
+    /// way, and no other thread is needed for it.
+    fn is_alone(&self, fed: bool) -> bool {
+        fed && !self.is_open && self.fleet.len() == 1 && self.workers.is_alone()
     }
 
     fn span(&self, id: RequestId) -> Span {

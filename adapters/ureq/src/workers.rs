@@ -1,7 +1,7 @@
 //! Threads that send requests over one agent, and the inbox into which their answers fall.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -30,38 +30,102 @@ struct Order {
     timeout: Duration,
 }
 
+/// A line in which threads wait. The channels of the standard library spin for a while before they sleep, which for an
+/// answer that takes longer than that is waste, and one of their ends cannot be shared without a second lock.
+pub(crate) struct Line<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    queue: VecDeque<T>,
+    waiting: usize,
+    closed: bool,
+}
+
 /// As many threads as there ever were requests in flight at once; joined on drop, which takes one attempt's timeout at
 /// the longest.
 pub(crate) struct Workers {
     agent: Agent,
     max_body: u64,
-    orders: Option<Sender<Order>>,
-    queue: Arc<Mutex<Receiver<Order>>>,
-    inbox: Receiver<Message>,
-    answers: Sender<Message>,
+    orders: Arc<Line<Order>>,
+    inbox: Arc<Line<Message>>,
     threads: Vec<JoinHandle<()>>,
     in_flight: usize,
 }
 
+impl<T> Line<T> {
+    fn new() -> Arc<Self> {
+        let state = State { queue: VecDeque::new(), waiting: 0, closed: false };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// Gives it back where nobody is there any more to take it.
+    pub(crate) fn send(&self, item: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(item);
+        }
+        state.queue.push_back(item);
+        let somebody_waits = state.waiting > 0;
+        drop(state);
+        if somebody_waits {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The next one, or `None` once it is closed.
+    fn receive(&self) -> Option<T> {
+        let mut state = self.lock();
+        while state.queue.is_empty() && !state.closed {
+            state.waiting += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+        }
+        // What nobody waits for any more is not begun.
+        if state.closed { None } else { state.queue.pop_front() }
+    }
+
+    /// The next one, if it comes within this time.
+    fn receive_within(&self, timeout: Duration) -> Option<T> {
+        let mut state = self.lock();
+        if state.queue.is_empty() && !timeout.is_zero() {
+            state.waiting += 1;
+            let waited = self.changed.wait_timeout_while(state, timeout, |state| state.queue.is_empty());
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
+        }
+        state.queue.pop_front()
+    }
+
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.queue.clear();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Nothing panics while it is held.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Workers {
     pub(crate) fn new(agent: Agent, max_body: u64) -> Self {
-        let (orders, queue) = mpsc::channel();
-        let (answers, inbox) = mpsc::channel();
-        Self {
-            agent,
-            max_body,
-            orders: Some(orders),
-            queue: Arc::new(Mutex::new(queue)),
-            inbox,
-            answers,
-            threads: Vec::new(),
-            in_flight: 0,
-        }
+        Self { agent, max_body, orders: Line::new(), inbox: Line::new(), threads: Vec::new(), in_flight: 0 }
     }
 
     /// A way into the inbox for others.
-    pub(crate) fn sender(&self) -> Sender<Message> {
-        self.answers.clone()
+    pub(crate) fn inbox(&self) -> Arc<Line<Message>> {
+        Arc::clone(&self.inbox)
+    }
+
+    /// Whether anything can fall into the inbox but the answers to what is sent from now on.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.threads.is_empty() && Arc::strong_count(&self.inbox) == 1
     }
 
     /// Has a request sent; fails where the system gives no thread and there is none yet.
@@ -81,31 +145,36 @@ impl Workers {
             }
         }
         self.in_flight += 1;
-        if let Some(orders) = &self.orders {
-            let sent = orders.send(Order { id, span, request, timeout });
-            sent.expect("this end of the channel owns the other");
-        }
+        // It is closed on drop alone.
+        let _ = self.orders.send(Order { id, span, request, timeout });
         Ok(())
+    }
+
+    /// Sends a request and waits for its answer, on this thread.
+    pub(crate) fn exchange(
+        &self,
+        span: &Span,
+        request: Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Response<Vec<u8>>, TransportError> {
+        span.in_scope(|| exchange(&self.agent, request, timeout, self.max_body))
     }
 
     /// Has credentials renewed on a thread of its own, which may take as long as its source does.
     pub(crate) fn renew(&self, renew: impl FnOnce() -> Result<Arc<Backend>, String> + Send + 'static) {
-        let inbox = self.answers.clone();
+        let inbox = self.inbox();
         let thread = thread::Builder::new().name("jobwatch-renewal".to_owned()).spawn(move || {
             // A wait that has ended needs no credentials.
             let _ = inbox.send(Message::Renewed(renew()));
         });
         if let Err(error) = thread {
-            let _ = self.answers.send(Message::Renewed(Err(format!("no thread: {error}"))));
+            let _ = self.inbox.send(Message::Renewed(Err(format!("no thread: {error}"))));
         }
     }
 
     /// Waits for a message, at most so long.
     pub(crate) fn receive(&mut self, timeout: Duration) -> Option<Message> {
-        let message = match self.inbox.recv_timeout(timeout) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
-        };
+        let message = self.inbox.receive_within(timeout)?;
         if matches!(message, Message::Answer(..)) {
             self.in_flight -= 1;
         }
@@ -114,13 +183,11 @@ impl Workers {
 
     fn spawn(&self) -> std::io::Result<JoinHandle<()>> {
         let (agent, max_body) = (self.agent.clone(), self.max_body);
-        let (queue, answers) = (Arc::clone(&self.queue), self.answers.clone());
+        let (orders, inbox) = (Arc::clone(&self.orders), self.inbox());
         thread::Builder::new().name("jobwatch".to_owned()).spawn(move || {
-            loop {
-                let order = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Order { id, span, request, timeout }) = order else { return };
+            while let Some(Order { id, span, request, timeout }) = orders.receive() {
                 let answer = Box::new(span.in_scope(|| exchange(&agent, request, timeout, max_body)));
-                if answers.send(Message::Answer(id, answer)).is_err() {
+                if inbox.send(Message::Answer(id, answer)).is_err() {
                     return;
                 }
             }
@@ -130,7 +197,8 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.orders = None;
+        self.orders.close();
+        self.inbox.close();
         for thread in self.threads.drain(..) {
             // A worker cannot panic on purpose; if one did, its request has expired like any other.
             let _ = thread.join();

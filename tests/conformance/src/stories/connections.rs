@@ -1,6 +1,6 @@
 //! Connections: reused, bounded, and not trusted to last.
 
-use jobwatch::Outcome;
+use jobwatch::{LookError, Outcome};
 
 use crate::kiln::{fired, firing, heating};
 use crate::{Answer, Driver, Server, Setup};
@@ -52,13 +52,39 @@ pub fn idle_connection_closed_by_the_server(driver: &dyn Driver) {
     assert_eq!(server.log(|log| log.connections), 3);
 }
 
-/// A request that breaks a used connection is seen once: if it is repeated, then by the next look.
-pub fn connection_reset_in_mid_life(driver: &dyn Driver) {
+/// A server may close an idle connection at the very moment when the next look is on its way, with a reset or without: it
+/// is looked once more, over another connection, and no failure is counted.
+pub fn idle_connection_closed_when_it_is_used(driver: &dyn Driver) {
     let server = Server::start();
     server.on("/firings/a", [heating(), heating(), Answer::reset(), heating(), Answer::raw(""), fired()]);
     let done = driver.client(Setup::of(&server)).wait(&firing("a"));
 
     assert_eq!(done.outcome, Outcome::Succeeded);
+    assert_eq!((done.requests, done.failed_requests, done.last_error), (4, 0, None));
     assert_eq!(server.requests().len(), 6);
     assert_eq!(server.log(|log| log.connections), 3);
+}
+
+/// Once: a server that takes no request at all is a failure, and so is an answer that was begun.
+pub fn broken_connections_are_not_tried_for_ever(driver: &dyn Driver) {
+    let server = Server::start();
+    let begun = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{";
+    server.on(
+        "/firings/a",
+        [
+            heating(),
+            Answer::reset(),
+            Answer::reset(),
+            heating(),
+            Answer::raw(begun),
+            heating(),
+            Answer::raw("?"),
+            fired(),
+        ],
+    );
+    let done = driver.client(Setup::of(&server)).wait(&firing("a"));
+
+    assert_eq!((done.outcome, done.last_error), (Outcome::Succeeded, Some(LookError::Disconnected)));
+    assert_eq!((done.requests, done.failed_requests), (7, 3));
+    assert_eq!(server.requests().len(), 8);
 }

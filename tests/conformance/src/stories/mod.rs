@@ -77,7 +77,8 @@ stories! { $
         unauthorized_is_asked_once, client_errors_are_rejected, unauthorized_jobs_are_all_told;
     connections:
         mistake_26_one_connection_for_sequential_looks, connections_are_bounded_by_requests_in_flight,
-        idle_connection_closed_by_the_server, connection_reset_in_mid_life;
+        idle_connection_closed_by_the_server, idle_connection_closed_when_it_is_used,
+        broken_connections_are_not_tried_for_ever;
     many:
         looks_keep_their_rate, creates_have_a_rate_of_their_own, empty_list, duplicate_ids_are_told_once, statuses_look_once_each, slow_job_holds_nobody_up,
         end_without_an_answer_is_told_at_once, stop_in_the_middle, stop_during_hung_requests, drop_in_the_middle,

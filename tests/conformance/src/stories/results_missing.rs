@@ -45,7 +45,8 @@ pub fn result_refused(driver: &dyn Driver) {
 /// What may pass is ridden out, like any other failed request, and counted.
 pub fn result_that_comes_later(driver: &dyn Driver) {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"result\":";
-    let troubles = [Answer::status(500), Answer::status(503), Answer::reset(), Answer::raw(half), Answer::status(409)];
+    let reset = Answer::raw(half).then_reset();
+    let troubles = [Answer::status(500), Answer::status(503), reset, Answer::raw(half), Answer::status(409)];
     for trouble in troubles {
         let server = shelf([trouble.clone(), trouble, vase()]);
         let done = driver.client(setup(&server)).wait(&firing("a"));
