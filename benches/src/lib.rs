@@ -2,25 +2,17 @@
 //!
 //! What more than one of them needs, and what they measure against, is here.
 
-#[cfg(feature = "drivers")]
-mod bare;
 #[cfg(feature = "peers")]
 mod peers;
 mod process;
-#[cfg(feature = "drivers")]
-mod server;
 mod steps;
 pub mod table;
 #[cfg(feature = "peers")]
 mod timers;
 
-#[cfg(feature = "drivers")]
-pub use bare::{Fetcher, async_client, blocking_agent, fetch_all_async, fetch_all_blocking};
 #[cfg(feature = "peers")]
 pub use peers::{Peer, peers};
-pub use process::{Stopwatch, argument, cpu_time, is_wanted, resident, thread_cpu_time};
-#[cfg(feature = "drivers")]
-pub use server::{LOOKS, Server};
+pub use process::{Stopwatch, argument, cpu_time, is_wanted, resident};
 pub use steps::{Step, steps};
 #[cfg(feature = "peers")]
 pub use timers::{Gaps, Memory};

@@ -51,10 +51,3 @@ fn read(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
-
-/// The time that one thread, which still runs, has spent on processors.
-pub fn thread_cpu_time(thread: i32) -> Duration {
-    let statistics = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap_or_default();
-    let nanos = statistics.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or_default())
-}
