@@ -12,7 +12,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use jobwatch_benches::{Server, is_wanted, job_id, table};
+use jobwatch_benches::{is_wanted, table};
+use jobwatch_simulator::Simulator;
+use jobwatch_ureq::{Client, Dialect};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -60,10 +62,9 @@ fn programs() -> Vec<Program> {
 }
 
 fn main() -> ExitCode {
-    let server = Server::start(1, Duration::ZERO);
     table::heading("what it costs to take in", &["crates", "processor s", "wall s", "size, MB"]);
     for program in programs().iter().filter(|program| is_wanted(program.name)) {
-        match measure(program, &format!("{}/status/{}", server.base_url(), job_id(0))) {
+        match measure(program) {
             Ok(figures) => table::row(program.name, &figures),
             Err(problem) => {
                 eprintln!("{}: {problem}", program.name);
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
 }
 
 #[allow(clippy::cast_precision_loss)] // far below 2^52
-fn measure(program: &Program, url: &str) -> Result<Vec<String>, Box<dyn Error>> {
+fn measure(program: &Program) -> Result<Vec<String>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("src"))?;
     fs::write(folder.path().join("src/main.rs"), program.source)?;
@@ -103,7 +104,9 @@ fn measure(program: &Program, url: &str) -> Result<Vec<String>, Box<dyn Error>> 
     let (cpu, wall) = (children_cpu_time().saturating_sub(before), start.elapsed());
     let binary = folder.path().join("target/release/waits");
     let size = fs::metadata(&binary)?.len();
-    let ran = Command::new(binary).arg(url).output()?;
+    let backend = Simulator::builder().durations("constant:0.1".parse()?).fail_rate(0.0).start()?;
+    let job = Client::builder(Dialect::tracker()).base_url(backend.url()).build()?.create(&())?.remove(0);
+    let ran = Command::new(binary).arg(format!("{}/status/{}", backend.url(), job.id())).output()?;
     if !ran.status.success() {
         return Err(format!("it did not wait: {}", String::from_utf8_lossy(&ran.stderr)).into());
     }
