@@ -9,8 +9,8 @@ use std::{env, fs, io};
 
 use jobwatch_benches::table::markdown;
 
-/// What is documented as `jobwatch::measured`.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/measured/tables.md");
+/// Beside the page that tells what they mean.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tables.md");
 
 const BENCHMARKS: [&str; 5] = ["instructions", "fleet", "loopback", "frontier", "take_in"];
 
