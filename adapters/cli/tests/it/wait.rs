@@ -118,8 +118,10 @@ fn sixty_jobs_end_as_they_ended_through_every_fault_there_is() {
         (Some(sum("requests")), Some(sum("failed_requests")))
     );
     assert!(sum("failed_requests") > 0);
-    let looks = ledger.requests.iter().filter(|entry| &*entry.method == "GET").count();
-    assert_eq!(sum("requests"), looks as u64);
+    // One that breaks the connection of an earlier answer is repeated once, as after an idle time, and not counted.
+    let looks = ledger.requests.iter().filter(|entry| &*entry.method == "GET").count() as u64;
+    let breaks = (met(FaultKind::Reset) + met(FaultKind::Close)) as u64;
+    assert!((looks - breaks..=looks).contains(&sum("requests")), "{} of {looks}, {breaks}", sum("requests"));
     // This backend tells the real end.
     for job in &jobs {
         assert!(number(&job["detection_delay_s"]) >= 0.0, "{job}");
