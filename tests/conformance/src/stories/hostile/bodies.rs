@@ -65,23 +65,23 @@ pub fn hostile_contents(driver: &dyn Driver) {
     given_up(driver, "null", json("null"), &[Malformed]);
 }
 
-/// JSON that costs more than it weighs: depth, numbers, words and names without measure.
+/// JSON that costs more than it weighs: depth, numbers, words and names without measure. What nobody asks for is passed over.
 pub fn enormous_contents(driver: &dyn Driver) {
     let deep = 30_000;
     let digits = "9".repeat(60_000);
     let word = "x".repeat(60_000);
     let names = (0..6_000).map(|name| format!(r#""{name}":1,"#)).collect::<Vec<_>>().concat();
-    let nested = format!(r#"{{"state":"cracked","x":{}{}}}"#, "[".repeat(deep), "]".repeat(deep));
+    let nested = format!(r#"{{"state":"heating","x":{}{}}}"#, "[".repeat(deep), "]".repeat(deep));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
     all_survived(
         driver,
         [
-            Case::new("arrays in arrays", json(nested), Fails(&[Malformed])),
+            Case::new("arrays in arrays", json(nested), Unfinished),
             Case::new("arrays without ends", json("[".repeat(60_000)), Fails(&[Malformed])),
             Case::new("objects in objects", json(objects), Fails(&[Malformed])),
-            Case::new("a number", json(format!(r#"{{"state":"cracked","x":{digits}}}"#)), Fails(&[Malformed])),
+            Case::new("a number", json(format!(r#"{{"state":"heating","x":{digits}}}"#)), Unfinished),
             Case::new("a number for a state", json(format!(r#"{{"state":{digits}}}"#)), Fails(&[Malformed])),
-            Case::new("an exponent", json(r#"{"state":"cracked","x":1e999999999}"#), Fails(&[Malformed])),
+            Case::new("an exponent", json(r#"{"state":"heating","x":1e999999999}"#), Unfinished),
             Case::new("a word", json(format!(r#"{{"state":"{word}"}}"#)), Unfinished),
             Case::new("names", json(format!(r#"{{{names}"state":"fired","result":"a vase"}}"#)), Read),
             Case::new(
@@ -94,17 +94,17 @@ pub fn enormous_contents(driver: &dyn Driver) {
     );
 }
 
-/// Under the usual limit, too: 100,000 levels overflow no stack, and a state of 10 MB is not carried along.
+/// Under the usual limit, too: 100,000 levels that nobody asks for overflow no stack, and a state of 10 MB is not carried along.
 pub fn enormous_contents_within_the_usual_limit(driver: &dyn Driver) {
     let server = Server::start();
     let levels = 100_000;
-    let nested = format!(r#"{{"x":{}{},"state":"cracked"}}"#, "[".repeat(levels), "]".repeat(levels));
+    let nested = format!(r#"{{"x":{}{},"state":"heating"}}"#, "[".repeat(levels), "]".repeat(levels));
     let word = format!(r#"{{"state":"{}"}}"#, "x".repeat(10_000_000));
     let failed = format!(r#"{{"state":"cracked","error":"{}"}}"#, "y".repeat(10_000_000));
     server.on("/firings/a", [json(nested), json(word), json(failed)]);
     let done = driver.client(Setup::of(&server)).wait(&firing("a"));
 
-    assert_eq!((done.outcome, done.requests, done.failed_requests), (Outcome::Failed, 3, 1));
+    assert_eq!((done.outcome, done.requests, done.failed_requests), (Outcome::Failed, 3, 0));
     let told = format!("{done:?}");
     assert!(told.len() < 10_000, "{} characters", told.len());
     assert!(done.error.is_some_and(|error| error.starts_with("yyy")));
