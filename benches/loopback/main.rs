@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         "{:<34}{:>8}{:>8}{:>8}{:>7}{:>8}{:>8}{:>8}{:>7}",
         "", "hyper/s", "bare/s", "driver", "ratio", "µs", "bare µs", "driver", "ratio"
     );
-    let rows: Vec<_> = cells(quick).into_iter().filter(|cell| is_wanted(&cell.name())).flat_map(compare).collect();
+    let rows: Vec<_> = cells(quick).iter().filter(|cell| is_wanted(&cell.name())).flat_map(compare).collect();
     println!("\n# loopback\tvalue\tunit");
     for row in rows {
         println!("{row}");
@@ -112,7 +112,7 @@ fn cells(quick: bool) -> Vec<Cell> {
 }
 
 /// Prints a row, and tells its figures one by one.
-fn compare(cell: Cell) -> Vec<String> {
+fn compare(cell: &Cell) -> Vec<String> {
     let bare = if cell.driver == Kind::Ureq { Kind::BareUreq } else { Kind::BareReqwest };
     let mut contenders = [Kind::Hyper, bare, cell.driver].map(|kind| Contender::start(kind, cell.task));
     let mut costs = [const { Vec::new() }; 3];
