@@ -485,11 +485,8 @@ impl Job {
         if message.is_some() || told_end {
             self.message = message.map(|message| shortened(&message).into());
         }
-        let failed = matches!(
-            observation,
-            Observation::Transient { .. } | Observation::Throttled { .. } | Observation::Fatal { .. }
-        );
-        self.failed_requests = self.failed_requests.saturating_add(u32::from(asked && failed));
+        let failed = asked && observation.is_of_the_request();
+        self.failed_requests = self.failed_requests.saturating_add(u32::from(failed));
         // An expired attempt was taken back by the poller already; then its end stands.
         let _ = self.poller.handle_observation(terms.policy, terms.schedule, now, id.attempt, observation);
     }

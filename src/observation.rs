@@ -81,6 +81,11 @@ impl Observation {
             _ => None,
         }
     }
+
+    /// Whether the request came to nothing: of the job nothing was said.
+    pub(crate) fn is_of_the_request(self) -> bool {
+        matches!(self, Self::Transient { .. } | Self::Throttled { .. } | Self::Fatal { .. })
+    }
 }
 
 /// Why an answer told nothing about the job.

@@ -114,7 +114,7 @@ impl Dialect {
         let stranger = id.and_then(|id| context.stranger(id)).map(|stranger| (stranger, context.hint()));
         let mut reading = context.read(declared);
         if let Some((stranger, found)) = stranger
-            && tells_of_a_job(reading.observation)
+            && !reading.observation.is_of_the_request()
         {
             let problem = format!("the answer is about another job: {:?}", shortened(&stranger));
             let (cool_down, hint_source) = (reading.cool_down, found.map(|(_, source)| source));
@@ -470,11 +470,6 @@ impl<'a> Context<'a> {
 pub(super) fn malformed(message: &str, hint: Option<Hint>) -> Reading {
     let observation = Observation::Transient { error: LookError::Malformed, hint };
     Reading { message: Some(message.to_owned()), ..Reading::of(observation, Rule::Malformed) }
-}
-
-/// Whether it says anything of a job, and not only of the request.
-fn tells_of_a_job(observation: Observation) -> bool {
-    !matches!(observation, Observation::Transient { .. } | Observation::Throttled { .. } | Observation::Fatal { .. })
 }
 
 /// 2xx.

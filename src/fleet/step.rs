@@ -166,23 +166,23 @@ impl Fleet {
         self.slab.at_mut(slot).queue = queue;
         self.line(lane, queue).push_back(slot);
         // Who has left leaves an entry behind.
-        if self.line(lane, queue).len() > 2 * self.jobs + MOST_LEFTOVERS {
-            let mut known = HashSet::new();
-            let mut line = core::mem::take(self.line(lane, queue));
-            line.retain(|slot| self.stands_in(lane, *slot, queue) && known.insert(*slot));
-            *self.line(lane, queue) = line;
-        }
+        self.sweep(|fleet| fleet.line(lane, queue), |fleet, slot| fleet.stands_in(lane, slot, queue));
     }
 
     /// The same for a further request of its own in the attempt under way.
     pub(super) fn line_up_hop(&mut self, lane: usize, slot: u32) {
         self.lanes[lane].hops.push_back(slot);
         // Whose attempt has ended leaves an entry behind.
-        if self.lanes[lane].hops.len() > 2 * self.jobs + MOST_LEFTOVERS {
+        self.sweep(|fleet| &mut fleet.lanes[lane].hops, |fleet, slot| fleet.has_hop_to(lane, slot));
+    }
+
+    /// Of a line with many leftovers only those stay who stand in it, each once.
+    fn sweep(&mut self, line: impl Fn(&mut Self) -> &mut VecDeque<u32>, stands_in: impl Fn(&mut Self, u32) -> bool) {
+        if line(self).len() > 2 * self.jobs + MOST_LEFTOVERS {
             let mut known = HashSet::new();
-            let mut line = core::mem::take(&mut self.lanes[lane].hops);
-            line.retain(|slot| self.has_hop_to(lane, *slot) && known.insert(*slot));
-            self.lanes[lane].hops = line;
+            let mut kept = core::mem::take(line(self));
+            kept.retain(|slot| stands_in(self, *slot) && known.insert(*slot));
+            *line(self) = kept;
         }
     }
 

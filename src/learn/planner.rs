@@ -194,14 +194,14 @@ impl Program {
         let mut found = vec![0.0; PLAN_LENGTH];
         let mut chosen = vec![(self.gaps[self.gaps.len() - 1] / UNIT) as u32; PLAN_LENGTH];
         for place in (0..PLAN_LENGTH - 1).rev() {
-            let Step { age, survival, seen, .. } = self.steps[place];
+            let Step { survival, seen, .. } = self.steps[place];
             if survival <= 0.0 {
                 continue;
             }
             let gap = self.best_gap(place, cost, &value);
-            value[place] = self.cost(place, gap, cost, &value);
+            let (next, now) = self.now(place, gap, cost);
+            value[place] = Self::ahead(place, next, now, &value);
             chosen[place] = (gap / UNIT + 0.5) as u32;
-            let next = self.point(age + gap, place);
             requests[place] = Self::ahead(place, next, seen, &requests);
             found[place] = Self::ahead(place, next, gap * seen, &found);
         }
