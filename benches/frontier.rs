@@ -3,11 +3,10 @@
 //!
 //! `cost` is the mean delay, and two seconds for each request: the weight that the default policy gives to one.
 
-use std::env;
 use std::error::Error;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use jobwatch_benches::table;
+use jobwatch_benches::{cargo, table};
 use serde_json::Value;
 
 /// Half a minute, minutes, times about which nothing is known from the age, and two kinds at once.
@@ -28,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn print(durations: &str) -> Result<(), Box<dyn Error>> {
-    let mut program = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut program = cargo();
     program.args(["run", "--quiet", "--release", "--locked", "-p", "jobwatch-cli", "--", "compare", "--json"]);
     let output = program.args(["--durations", durations]).output()?;
     if !output.status.success() {

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use jobwatch_benches::{is_wanted, table};
 use jobwatch_simulator::Simulator;
@@ -89,7 +89,7 @@ fn measure(program: &Program) -> Result<Vec<String>, Box<dyn Error>> {
     );
     fs::write(folder.path().join("Cargo.toml"), manifest)?;
     let cargo = |arguments: &[&str]| -> Result<Vec<u8>, Box<dyn Error>> {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = jobwatch_benches::cargo();
         cargo.args(arguments).current_dir(folder.path()).env("CARGO_TARGET_DIR", folder.path().join("target"));
         cargo.env_remove("RUSTFLAGS").stdin(Stdio::null());
         let output = cargo.output()?;

@@ -15,8 +15,6 @@
 //! cargo bench -p jobwatch-benches --bench loopback -- --quick            # one
 //! cargo bench -p jobwatch-benches --bench loopback -- "ureq, HTTP/1.1, 64"   # rows with such names
 //! ```
-//!
-//! After the table comes each figure in a line of its own: a name, a value and a unit, with tabs between them.
 
 mod bare;
 mod child;
@@ -25,13 +23,27 @@ mod server;
 
 use std::process::ExitCode;
 
-use jobwatch_benches::{is_wanted, median};
+use jobwatch_benches::{is_wanted, median, table};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use contender::{Contender, Cost, Kind, Task, contend};
 
 /// The driver should reach this share of the bare loop's requests per second, for so much of its processor time.
 const TARGET: (f64, f64) = (0.95, 1.1);
+
+/// Of hyper alone, of the bare loop and of the driver, and how the driver stands to the other two.
+const COLUMNS: [&str; 10] = [
+    "hyper, 1/s",
+    "bare, 1/s",
+    "driver, 1/s",
+    "to bare",
+    "to hyper",
+    "hyper, µs",
+    "bare, µs",
+    "driver, µs",
+    "to bare",
+    "to hyper",
+];
 
 /// So many requests in flight at once.
 const IN_FLIGHT: [usize; 4] = [1, 64, 512, 10_000];
@@ -57,16 +69,9 @@ fn main() -> ExitCode {
         _ => {}
     }
     let quick = words.iter().any(|word| word == "--quick");
-    println!("requests per second, processor time of the client a request; hyper is the limit");
-    println!(
-        "{:<34}{:>8}{:>8}{:>8}{:>7}{:>8}{:>8}{:>8}{:>7}",
-        "", "hyper/s", "bare/s", "driver", "ratio", "µs", "bare µs", "driver", "ratio"
-    );
-    let rows: Vec<_> = cells(quick).iter().filter(|cell| is_wanted(&cell.name())).flat_map(compare).collect();
-    println!("\n# loopback\tvalue\tunit");
-    for row in rows {
-        println!("{row}");
-    }
+    let cells = cells(quick);
+    table::heading("requests per second, processor time of the client a request; hyper is the limit", &COLUMNS);
+    cells.iter().filter(|cell| is_wanted(&cell.name())).for_each(compare);
     ExitCode::SUCCESS
 }
 
@@ -111,8 +116,8 @@ fn cells(quick: bool) -> Vec<Cell> {
     cells
 }
 
-/// Prints a row, and tells its figures one by one.
-fn compare(cell: &Cell) -> Vec<String> {
+/// Prints a row.
+fn compare(cell: &Cell) {
     let bare = if cell.driver == Kind::Ureq { Kind::BareUreq } else { Kind::BareReqwest };
     let mut contenders = [Kind::Hyper, bare, cell.driver].map(|kind| Contender::start(kind, cell.task));
     let mut costs = [const { Vec::new() }; 3];
@@ -128,30 +133,14 @@ fn compare(cell: &Cell) -> Vec<String> {
     let speed: fn(&Cost) -> f64 = |cost| cost.per_second;
     let cpu: fn(&Cost) -> f64 = |cost| cost.cpu_micros;
     let (reached, spent) = (ratio(speed, &bare), ratio(cpu, &bare));
-    let name = cell.name();
-    println!(
-        "{name:<34}{:>8.0}{:>8.0}{:>8.0}{reached:>7.3}{:>8.1}{:>8.1}{:>8.1}{spent:>7.3}{}",
-        middle(&hyper, speed),
-        middle(&bare, speed),
-        middle(&driver, speed),
-        middle(&hyper, cpu),
-        middle(&bare, cpu),
-        middle(&driver, cpu),
-        if reached < TARGET.0 || spent > TARGET.1 { "  misses the target" } else { "" }
-    );
-    let row = |what: &str, value: f64, unit: &str| format!("{name}: {what}\t{value:.3}\t{unit}");
-    vec![
-        row("hyper alone", middle(&hyper, speed), "requests/s"),
-        row("bare loop", middle(&bare, speed), "requests/s"),
-        row("driver", middle(&driver, speed), "requests/s"),
-        row("requests per second, driver to bare loop", reached, "ratio"),
-        row("requests per second, driver to hyper", ratio(speed, &hyper), "ratio"),
-        row("hyper alone, processor time", middle(&hyper, cpu), "µs/request"),
-        row("bare loop, processor time", middle(&bare, cpu), "µs/request"),
-        row("driver, processor time", middle(&driver, cpu), "µs/request"),
-        row("processor time, driver to bare loop", spent, "ratio"),
-        row("processor time, driver to hyper", ratio(cpu, &hyper), "ratio"),
-    ]
+    let figures = |of: fn(&Cost) -> f64, digits: usize, to_bare: f64| {
+        let values = [&hyper, &bare, &driver].map(|costs| format!("{:.digits$}", middle(costs, of)));
+        values.into_iter().chain([to_bare, ratio(of, &hyper)].map(|ratio| format!("{ratio:.3}")))
+    };
+    table::row(&cell.name(), &figures(speed, 0, reached).chain(figures(cpu, 1, spent)).collect::<Vec<_>>());
+    if reached < TARGET.0 || spent > TARGET.1 {
+        println!("  misses the target");
+    }
 }
 
 /// Opens as many files as the system allows; tells how many those are.

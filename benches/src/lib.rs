@@ -12,7 +12,7 @@ mod timers;
 
 #[cfg(feature = "peers")]
 pub use peers::{Peer, peers};
-pub use process::{Stopwatch, argument, cpu_time, is_wanted, resident};
+pub use process::{Stopwatch, argument, cargo, cpu_time, is_wanted, resident};
 pub use steps::{Step, steps};
 #[cfg(feature = "peers")]
 pub use timers::{Gaps, Memory};

@@ -7,7 +7,7 @@ use std::io::{Error, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs, io};
 
-use jobwatch_benches::table::markdown;
+use jobwatch_benches::{cargo, table::markdown};
 
 /// Beside the page that tells what they mean.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tables.md");
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// What it prints, which is also shown.
 fn run(name: &str) -> io::Result<String> {
     println!("== {name}");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo.args(["bench", "--quiet", "--locked", "-p", "jobwatch-benches", "--bench", name]);
     let output = cargo.stderr(Stdio::inherit()).output()?;
     io::stdout().write_all(&output.stdout)?;

@@ -1,7 +1,8 @@
 //! What the process costs, and what it was asked to do.
 
-use std::fs;
+use std::process::Command;
 use std::time::Duration;
+use std::{env, fs};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -11,6 +12,11 @@ const PAGE: usize = 4_096;
 /// The first number on the command line; `cargo bench` adds flags of its own.
 pub fn argument(default: usize) -> usize {
     std::env::args().skip(1).find_map(|word| word.replace('_', "").parse().ok()).unwrap_or(default)
+}
+
+/// The cargo that has started this.
+pub fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Whether this part was asked for on the command line, by a word that is in its name; without one, all of them are.

@@ -1,4 +1,4 @@
-//! Tables that people read and that `report` collects: a heading, and rows of a name and figures, with tabs between them.
+//! Tables that people read and that the program of this package collects: a heading, and rows of a name and figures, with tabs between them.
 
 use std::fmt::Write;
 
