@@ -50,11 +50,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let _ = tokio::signal::ctrl_c().await;
         let _ = ctrl_c.try_send(());
     });
-    // Nobody sits in front of an example: it is shut down when the first job has ended.
-    let probe = first.clone();
-    let one = jobs[0].clone();
+    // Nobody sits in front of an example: it is shut down when the first of them has ended.
+    let mut probe = first.wait_all(jobs.clone());
     tokio::spawn(async move {
-        probe.wait(&one).await;
+        probe.next().await;
         let _ = stop.try_send(());
     });
     let before = wait(first.wait_all(jobs), &keep, shutdown).await?;
