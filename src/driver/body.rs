@@ -22,7 +22,7 @@ pub const ENCODINGS: &str = "gzip";
 ///
 /// ```
 /// use http::HeaderMap;
-/// use jobwatch::body::Body;
+/// use jobwatch::driver::body::Body;
 ///
 /// let mut bytes = Vec::new();
 /// let mut body = Body::new(&HeaderMap::new(), &mut bytes, 16);
