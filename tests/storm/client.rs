@@ -30,6 +30,8 @@ pub(crate) struct OnWire {
     /// It holds a place, and its answer will be heard.
     alive: bool,
     in_list: bool,
+    /// The ids in it, if it is a list.
+    ids: Vec<String>,
     for_result: bool,
     key: u64,
 }
@@ -268,9 +270,10 @@ impl Client {
             "one end: sent for a job that is gone"
         );
         let origin = asked.origin.clone();
+        let ids = if let Ask::List { ids, .. } = &asked.ask { ids.clone() } else { Vec::new() };
         self.wire.insert(
             number,
-            OnWire { id, origin, sent_at: now, expires, alive: true, in_list, for_result, key: self.key },
+            OnWire { id, origin, sent_at: now, expires, alive: true, in_list, ids, for_result, key: self.key },
         );
         self.most_at_once.1 = self.most_at_once.1.max(self.alive());
         (number, asked)
@@ -279,6 +282,11 @@ impl Client {
     /// Whether a request asks for this wait.
     fn takes_part(&self, wait: &Wait, first: JobHandle, ask: &Ask, now: Timestamp) -> bool {
         match ask {
+            // A further page names those again who were told of on the one before, and may be in another list by now.
+            Ask::List { ids, page } if *page > 0 => wait.attempt.is_some_and(|attempt| {
+                let before = self.wire.get(&attempt.last).filter(|before| before.in_list && before.ids == *ids);
+                attempt.request.is_none() && attempt.expires > now && before.is_some()
+            }),
             Ask::List { ids, .. } => {
                 let is_free = wait.attempt.is_none_or(|attempt| attempt.expires <= now || attempt.request.is_none());
                 let is_open = wait.told.is_none() && is_free && ids.contains(&wait.id);
@@ -299,7 +307,7 @@ impl Client {
         }
         if let Some(attempt) = &mut wait.attempt {
             assert!(attempt.request.is_none(), "limits: two requests for one job, {wait:?}");
-            (attempt.request, attempt.in_list) = (Some(number), in_list);
+            (attempt.request, attempt.last, attempt.in_list) = (Some(number), number, in_list);
             return;
         }
         let progress =
@@ -308,6 +316,6 @@ impl Client {
         if self.calm && self.rate.is_none() {
             wait.check_gap(policy, now);
         }
-        wait.begin(policy, now, Attempt { sent_at: now, sent_in_world, expires, request, in_list });
+        wait.begin(policy, now, Attempt { sent_at: now, sent_in_world, expires, request, last: number, in_list });
     }
 }

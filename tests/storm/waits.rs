@@ -37,6 +37,8 @@ pub(crate) struct Attempt {
     pub(crate) expires: Timestamp,
     /// Its present request, while no answer has come.
     pub(crate) request: Option<u64>,
+    /// The same, or the one before.
+    pub(crate) last: u64,
     pub(crate) in_list: bool,
 }
 

@@ -157,7 +157,8 @@ impl Watcher {
             self.wait.check_gap(policy, now);
         }
         let request = Some(number);
-        self.wait.begin(policy, now, Attempt { sent_at: now, sent_in_world: world, expires, request, in_list: false });
+        let (sent_at, sent_in_world, last) = (now, world, number);
+        self.wait.begin(policy, now, Attempt { sent_at, sent_in_world, expires, request, last, in_list: false });
     }
 
     fn end_attempt(&mut self, now: Timestamp) {
