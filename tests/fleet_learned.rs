@@ -357,3 +357,23 @@ fn no_look_is_wasted_on_an_answer_that_a_cache_repeats() {
     }
     assert_eq!(looks("max-age=80000", true), (2, 0), "the longest delay is a minute all the same");
 }
+
+/// Of jobs that began together the short ones end first and the long ones last. Neither is a change, and the last ones,
+/// with hardly anybody beside them any more, count for no more than the first.
+#[test]
+fn regression_a_batch_that_began_together_was_taken_for_a_change() {
+    let fleet = Fleet::new(Arc::new(kiln()), Arc::new(build(learned())), &mut rng(12)).with_rate(None);
+    let (mut world, mut kilns) = (World::of(fleet), Kilns::default());
+    world.rate = None;
+    let mut rng = rng(13);
+    for _ in 0..1_000 {
+        kilns.fire(&mut world, millis(60_000 + rng.next_u64() % 540_000), "fired");
+    }
+    world.run(&mut |sent| kilns.answer(sent));
+    let history = world.fleet.learner(ClassId::default(), Since::Creation).unwrap().history();
+    assert!(history.jobs() > 50.0, "{} of a thousand are remembered", history.jobs());
+    for (age, share) in [(195, 0.75), (330, 0.5), (465, 0.25)] {
+        let survival = history.survival(secs(age));
+        assert!((survival - share).abs() < 0.1, "{survival} outlast {age} s, and not {share}");
+    }
+}

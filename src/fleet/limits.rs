@@ -18,6 +18,9 @@ pub(super) struct Demand {
     ends: u32,
     /// When it is compared with the limits again.
     due: Option<Timestamp>,
+    /// The jobs that were waited for side by side, and when that was; it fades as waits end.
+    crowd: f64,
+    crowd_at: Timestamp,
 }
 
 impl Demand {
@@ -25,6 +28,16 @@ impl Demand {
         self.ends = self.ends.saturating_add(1);
         // The first ones count alike.
         self.stay += (elapsed.as_secs_f64() - self.stay) * WEIGHT.max(1.0 / f64::from(self.ends));
+    }
+
+    /// The jobs beside which one that ends now was waited for, where so many are left: the last of a thousand that began
+    /// together is one of a thousand still, and no more of a surprise than the first.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a count of jobs
+    fn crowd(&mut self, left: usize, now: Timestamp) -> usize {
+        let passed = now.saturating_since(self.crowd_at).as_secs_f64();
+        let faded = if self.stay > 0.0 { self.crowd * (-passed / self.stay).exp() } else { 0.0 };
+        (self.crowd, self.crowd_at) = (faded.max(left as f64), now);
+        self.crowd as usize
     }
 }
 
@@ -47,7 +60,8 @@ impl Fleet {
     }
 
     fn learn_among(&mut self, slot: u32, together: usize) {
-        let (beside, class) = (self.jobs, usize::from(self.class_index(self.slab.at(slot).class)));
+        let class = usize::from(self.class_index(self.slab.at(slot).class));
+        let beside = self.demand.crowd(self.jobs, self.latest);
         if let Some(job) = self.slab.ended(slot)
             && let Some(mut taught) = job.taught()
         {

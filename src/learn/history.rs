@@ -32,6 +32,10 @@ const KNOWN: f64 = 100.0;
 /// less as they become many.
 const WIDTH: f64 = 0.4;
 
+/// Of jobs that are waited for side by side the short ones end first, which looks like a change to shorter ones; so many
+/// of them, however many there are, are few enough to stand for all.
+const ABREAST: f64 = 8.0;
+
 /// What one job has taught.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -81,8 +85,10 @@ pub struct History {
     recent: Histogram,
     /// How much better the last jobs are foretold by those just before them than by all.
     evidence: f64,
-    /// What lighter lessons add up to: one in so many counts among the last.
+    /// What lighter lessons add up to until they are a job's.
     credit: f64,
+    /// The same for the last jobs: one in so many counts among them.
+    turn: f64,
 }
 
 impl Default for History {
@@ -95,7 +101,7 @@ impl History {
     /// Nothing is known: every order of magnitude is as likely as every other.
     pub fn new() -> Self {
         let (estimate, recent) = (Histogram::new(), Histogram::new());
-        Self { estimate, last: VecDeque::new(), recent, evidence: 0.0, credit: 0.0 }
+        Self { estimate, last: VecDeque::new(), recent, evidence: 0.0, credit: 0.0, turn: 0.0 }
     }
 
     /// Exactly these durations are known, and nothing is believed beside them: what a client would know that has seen the
@@ -111,15 +117,25 @@ impl History {
 
     /// Learns from a job. Where many are waited for at once, each counts for less; `true` is told once they add up to a job.
     pub fn learn(&mut self, lesson: &Lesson) -> bool {
-        let weight = self.weight(lesson);
+        let share = if lesson.weight.is_finite() { lesson.weight.clamp(0.0, 1.0) } else { 0.0 };
+        let (jobs, beside) = (self.jobs(), f64::from(lesson.beside));
+        // Company matters as soon as something is known.
+        let weight = share / (1.0 + beside / COMPANY * jobs / (jobs + KNOWN));
         let interval = self.interval(lesson);
-        self.credit += weight;
-        if self.credit < 1.0 {
-            let keep = libm::pow(KEEP, weight);
-            self.estimate.learn(Interval { weight, ..interval }, keep);
-            return false;
+        self.turn += share / (1.0 + beside / ABREAST);
+        let has_changed = is_whole(&mut self.turn) && self.note_last(interval);
+        if has_changed {
+            (self.estimate, self.evidence) = (self.recent.clone(), 0.0);
+        } else {
+            self.estimate.learn(Interval { weight, ..interval }, libm::pow(KEEP, weight));
         }
-        self.credit -= 1.0;
+        self.credit += weight;
+        is_whole(&mut self.credit) || has_changed
+    }
+
+    /// One more of the last jobs; tells whether they are foretold so badly by all before them that the durations must have
+    /// changed.
+    fn note_last(&mut self, interval: Interval) -> bool {
         if interval.to.is_finite() {
             let before = self.estimate.probability(interval.from, interval.to);
             let recently = self.recent.probability(interval.from, interval.to);
@@ -133,13 +149,7 @@ impl History {
             self.last.pop_front();
         }
         self.recent = Histogram::fit(self.last.make_contiguous());
-        if self.evidence > CHANGE {
-            (self.estimate, self.evidence) = (self.recent.clone(), 0.0);
-        } else {
-            let keep = libm::pow(KEEP, weight);
-            self.estimate.learn(Interval { weight, ..interval }, keep);
-        }
-        true
+        self.evidence > CHANGE
     }
 
     /// Adds what another history of the same kind of jobs remembers, as the later one.
@@ -168,13 +178,6 @@ impl History {
         &self.estimate
     }
 
-    /// How much a lesson counts: company matters as soon as something is known.
-    fn weight(&self, lesson: &Lesson) -> f64 {
-        let weight = if lesson.weight.is_finite() { lesson.weight.clamp(0.0, 1.0) } else { 0.0 };
-        let (jobs, beside) = (self.jobs(), f64::from(lesson.beside));
-        weight / (1.0 + beside / COMPANY * jobs / (jobs + KNOWN))
-    }
-
     fn interval(&self, lesson: &Lesson) -> Interval {
         let from = units(lesson.unfinished_at);
         let Some(to) = lesson.ended_by.map(units) else { return Interval { from, to: f64::INFINITY, weight: 1.0 } };
@@ -182,6 +185,13 @@ impl History {
         let missing = (width.max(1.0) - (to - from)).max(0.0);
         Interval { from: (from.min(to) - missing / 2.0).max(0.0), to: to + missing / 2.0, weight: 1.0 }
     }
+}
+
+/// Whether parts have added up to a whole, which is then taken off.
+fn is_whole(parts: &mut f64) -> bool {
+    let is_whole = *parts >= 1.0;
+    *parts -= f64::from(u8::from(is_whole));
+    is_whole
 }
 
 /// What each bucket holds: from and to in seconds, and the share of jobs in between.

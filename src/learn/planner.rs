@@ -26,6 +26,15 @@ use crate::schedule::{GapRange, HintRule, Position, Schedule};
 /// Each gap that is tried is this much longer than the one before.
 const RATIO: f64 = 1.07;
 
+/// One in so many is tried at first, and then those around the best.
+const STRIDE: usize = 3;
+
+/// An age is as good as another that is off by this part of the gap.
+const NEGLIGIBLE: f64 = REFINEMENT / 2.0;
+
+/// The golden ratio less one.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
 /// A gap that waits for an instant is found to this part of itself.
 const REFINEMENT: f64 = 0.01;
 
@@ -193,12 +202,23 @@ impl Program {
         // The sum over jobs of the age at which each is found to have ended.
         let mut found = vec![0.0; PLAN_LENGTH];
         let mut chosen = vec![(self.gaps[self.gaps.len() - 1] / UNIT) as u32; PLAN_LENGTH];
+        let mut near = self.gaps.len() - 1;
+        // The last age for which a gap was searched, that gap, and where it leads to.
+        let (mut searched, mut gap, mut instant) = (f64::INFINITY, 0.0, 0.0);
         for place in (0..PLAN_LENGTH - 1).rev() {
             let Step { survival, seen, .. } = self.steps[place];
             if survival <= 0.0 {
                 continue;
             }
-            let gap = self.best_gap(place, cost, &value);
+            // From an age so little earlier the same instant is the best.
+            let earlier = searched - self.steps[place].age;
+            if earlier <= NEGLIGIBLE * gap {
+                gap = (instant - self.steps[place].age).min(self.gaps[self.gaps.len() - 1]);
+            } else {
+                (gap, near) = self.best_gap(place, cost, &value, near);
+                searched = self.steps[place].age;
+                instant = searched + gap;
+            }
             let (next, now) = self.now(place, gap, cost);
             value[place] = Self::ahead(place, next, now, &value);
             chosen[place] = (gap / UNIT + 0.5) as u32;
@@ -215,11 +235,13 @@ impl Program {
         self.steps.windows(2).map(|two| two[0].width * f64::midpoint(two[0].seen, two[1].seen)).sum()
     }
 
-    /// The gap that costs least from this age on.
-    fn best_gap(&self, place: usize, cost: f64, value: &[f64]) -> f64 {
-        let (mut best, mut least) = (0, f64::INFINITY);
-        for (candidate, gap) in self.gaps.iter().enumerate() {
-            let (next, now) = self.now(place, *gap, cost);
+    /// The gap that costs least from this age on, and which of those that are tried is next to it; `near` is the one of the
+    /// age after this.
+    fn best_gap(&self, place: usize, cost: f64, value: &[f64], near: usize) -> (f64, usize) {
+        let last = self.gaps.len() - 1;
+        let (mut best, mut least) = (near, self.cost(place, self.gaps[near], cost, value));
+        for candidate in (0..last).step_by(STRIDE).chain([last]) {
+            let (next, now) = self.now(place, self.gaps[candidate], cost);
             if now >= least {
                 // Every longer one costs at least as much by itself, and what is to come never less than nothing.
                 break;
@@ -229,14 +251,42 @@ impl Program {
                 (best, least) = (candidate, total);
             }
         }
-        // Between its neighbours the best may be a little better still.
-        let (mut low, mut high) = (self.gaps[best.saturating_sub(1)], self.gaps[(best + 1).min(self.gaps.len() - 1)]);
-        while high - low > REFINEMENT * high {
-            let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-            if self.cost(place, a, cost, value) <= self.cost(place, b, cost, value) { high = b } else { low = a }
+        // From there to the least one around.
+        let around = best;
+        for down in [true, false] {
+            loop {
+                let candidate = if down { best.saturating_sub(1) } else { (best + 1).min(last) };
+                let total = self.cost(place, self.gaps[candidate], cost, value);
+                if total >= least {
+                    break;
+                }
+                (best, least) = (candidate, total);
+            }
+            if best != around {
+                break;
+            }
         }
-        let refined = f64::midpoint(low, high);
-        if self.cost(place, refined, cost, value) < least { refined } else { self.gaps[best] }
+        let refined = self.refined(place, cost, value, best);
+        let gap = if self.cost(place, refined, cost, value) < least { refined } else { self.gaps[best] };
+        (gap, best)
+    }
+
+    /// Between the neighbours of the best one the best may be a little better still: by the golden section.
+    fn refined(&self, place: usize, cost: f64, value: &[f64], best: usize) -> f64 {
+        let (mut low, mut high) = (self.gaps[best.saturating_sub(1)], self.gaps[(best + 1).min(self.gaps.len() - 1)]);
+        let inside = |low: f64, high: f64| high - (high - low) * GOLDEN;
+        let at = |gap: f64| (gap, self.cost(place, gap, cost, value));
+        let (mut a, mut b) = (at(inside(low, high)), at(inside(high, low)));
+        while high - low > REFINEMENT * high {
+            if a.1 <= b.1 {
+                (high, b) = (b.0, a);
+                a = at(inside(low, high));
+            } else {
+                (low, a) = (a.0, b);
+                b = at(inside(high, low));
+            }
+        }
+        f64::midpoint(low, high)
     }
 
     fn cost(&self, place: usize, gap: f64, cost: f64, value: &[f64]) -> f64 {
