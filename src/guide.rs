@@ -17,6 +17,7 @@
 //! | [`observing`] | what does it count, log and tell? |
 //! | [`testing`] | how do I test my own polling? |
 //! | [`recipes`] | what do scripts need: files of ids, `jq`, cron, exit codes? |
+//! | [`cost`] | what does it cost, beside its peers? |
 //! | [`coming_from`] | I know tenacity, backon, waiters or pollers: what is what here? |
 //! | [`stability`] | what stays as it is from release to release? |
 //!
@@ -69,6 +70,7 @@ chapters! {
     observing: "guide/observing.md";
     testing: "guide/testing.md";
     recipes: "guide/recipes.md";
+    cost: "guide/cost.md" "guide/measured.md";
     coming_from: "guide/coming_from.md";
     stability: "guide/stability.md";
 }

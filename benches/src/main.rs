@@ -9,8 +9,8 @@ use std::{env, fs, io};
 
 use jobwatch_benches::{cargo, table::markdown};
 
-/// Beside the page that tells what they mean.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tables.md");
+/// The end of the guide's chapter that tells what they mean.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/guide/measured.md");
 
 const BENCHMARKS: [&str; 5] = ["instructions", "fleet", "loopback", "frontier", "take_in"];
 

@@ -59,6 +59,6 @@ mod guide {
 
     chapters! {
         ten_lines one_job clients many_jobs own_backend outcomes limits learning schedules nothing_lost many_machines
-        embedding observing testing coming_from stability
+        embedding observing testing cost coming_from stability
     }
 }
