@@ -24,8 +24,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo run --release -- demo", "the gate runs it, and the tests of `demo` read what it prints"),
     ("cargo test", "it is what runs this"),
     ("cargo run --release -p jobwatch-benches", "it takes a quarter of an hour, and the machine for itself"),
-    ("cargo run --release -p jobwatch-benches -- fleet", "the same"),
-    ("cargo bench -p jobwatch-benches --bench decision", "the same"),
+    ("cargo run --release -p jobwatch-benches -- fleet", "so does a million jobs"),
+    ("cargo bench -p jobwatch-benches --bench decision", "a busy machine tells nothing"),
     ("cargo test --test integration -- --nocapture", "`cargo test` runs it"),
 ];
 
