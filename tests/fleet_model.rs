@@ -7,6 +7,22 @@ mod http_support;
 
 #[path = "fleet_model/histories.rs"]
 mod histories;
+#[path = "fleet_model/list_answers.rs"]
+mod list_answers;
+#[path = "fleet_model/list_company.rs"]
+mod list_company;
+#[path = "fleet_model/list_duo.rs"]
+mod list_duo;
+#[path = "fleet_model/list_job.rs"]
+mod list_job;
+#[path = "fleet_model/list_lane.rs"]
+mod list_lane;
+#[path = "fleet_model/list_reference.rs"]
+mod list_reference;
+#[path = "fleet_model/list_says.rs"]
+mod list_says;
+#[path = "fleet_model/lists.rs"]
+mod lists;
 #[path = "fleet_model/model.rs"]
 mod model;
 #[path = "fleet_model/plans.rs"]

@@ -43,6 +43,10 @@ impl Fleet {
         if !self.join(first, now, &mut members) {
             self.settle(first, now);
         }
+        // Not before: with a timer each of them would be considered for the free places.
+        for (handle, _) in &members {
+            self.settle(handle.slot, now);
+        }
         self.send_batch(lane, Batch { members, ..Batch::default() }, now)
     }
 
@@ -97,14 +101,13 @@ impl Fleet {
             }
     }
 
-    /// Lets a job take part, if it is due or may be looked at early.
+    /// Lets a job take part, if it is due or may be looked at early; whoever does has to be settled.
     fn join(&mut self, slot: u32, now: Timestamp, members: &mut Members) -> bool {
         let (handle, lane) = (self.slab.handle(slot), self.slab.at(slot).lane);
         let Some((rules, job)) = self.open(lane, slot) else { return false };
         let joined = job.share(&rules.backend, &rules.policy, now).map(|attempt| members.push((handle, attempt)));
-        match joined {
-            Some(()) => self.settle(slot, now),
-            None => self.slab.close(slot),
+        if joined.is_none() {
+            self.slab.close(slot);
         }
         joined.is_some()
     }

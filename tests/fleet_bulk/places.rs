@@ -46,6 +46,20 @@ fn regression_counted_looks_are_not_spent_on_free_places() {
     assert!(done.elapsed >= secs(60), "{:?}", done.elapsed);
 }
 
+/// Who is in the list already is not considered for its free places: they go to others, however far their own looks are.
+#[test]
+fn regression_free_places_were_lost_on_those_who_are_in_the_list() {
+    let (oven, mut world) = (Oven::default(), world(6));
+    let rare = patient().with_max_delay(secs(60)).with_factor(1_000.0).build().unwrap();
+    let class = world.fleet.add_class("rare", rare.into());
+    for n in 6..10 {
+        world.fleet.insert_in(class, job(&format!("job-{n}")), world.clock);
+    }
+    world.run_until(at(secs(5)), &mut |sent| oven.serve(sent, secs(100)));
+    assert!(world.sent.len() >= 4);
+    assert!(world.sent.iter().all(|sent| sent.ids.len() == 10), "{:?}", world.sent);
+}
+
 /// Those that cannot share are not passed by one by one, over and over, by those that can.
 #[test]
 fn a_line_of_loners_is_not_searched_for_company_for_ever() {

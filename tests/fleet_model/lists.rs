@@ -1,0 +1,121 @@
+//! Arbitrary histories of a backend that can be asked for many jobs at once.
+
+use core::time::Duration;
+
+use jobwatch::Timestamp;
+use proptest::prelude::*;
+
+use crate::http_support::millis;
+use crate::list_duo::{Duo, Setup};
+use crate::list_says::{Say, say};
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Insert(u8, usize),
+    /// One whose id contains what separates the ids of a list.
+    InsertAwkward,
+    Answer(usize, Say),
+    Poll,
+    ToTheNext,
+    Advance(Duration),
+    Wake(usize),
+    Stop(usize),
+    TakeUpAgain(usize),
+    Limit(usize),
+    Forget,
+    Cut,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (1_u8..9, 0_usize..3).prop_map(|(count, class)| Op::Insert(count, class)),
+        1 => Just(Op::InsertAwkward),
+        18 => (any::<usize>(), say()).prop_map(|(which, say)| Op::Answer(which, say)),
+        14 => Just(Op::Poll),
+        10 => Just(Op::ToTheNext),
+        4 => (0_u64..2_500).prop_map(|ms| Op::Advance(millis(ms))),
+        1 => (0_u64..60_000).prop_map(|ms| Op::Advance(millis(ms))),
+        2 => any::<usize>().prop_map(Op::Wake),
+        1 => any::<usize>().prop_map(Op::Stop),
+        1 => any::<usize>().prop_map(Op::TakeUpAgain),
+        1 => (0_usize..4).prop_map(Op::Limit),
+        1 => Just(Op::Forget),
+        1 => Just(Op::Cut),
+    ]
+}
+
+fn apply(duo: &mut Duo, op: &Op) {
+    match op {
+        Op::Insert(count, class) => (0..*count).for_each(|_| duo.insert(*class, false)),
+        Op::InsertAwkward => duo.insert(0, true),
+        Op::Answer(which, say) => duo.answer(*which, say),
+        Op::Poll => drop(duo.poll()),
+        Op::ToTheNext => {
+            if let Some(until) = duo.poll() {
+                duo.clock = until;
+            }
+        }
+        Op::Advance(by) => duo.advance(*by),
+        Op::Wake(which) => duo.wake(*which),
+        Op::Stop(which) => duo.stop(*which),
+        Op::TakeUpAgain(which) => duo.take_up_again(*which),
+        Op::Limit(limit) => duo.set_limit(*limit),
+        Op::Forget => duo.forget(),
+        Op::Cut => duo.cut(),
+    }
+    duo.check();
+}
+
+fn setup() -> impl Strategy<Value = Setup> {
+    (any::<u64>(), 2_u16..9, any::<bool>(), 1_usize..4, any::<bool>())
+        .prop_map(|(seed, size, detail, limit, proven)| Setup { seed, size, detail, limit, proven })
+}
+
+/// What is left gets these answers in turns, each at once or not at all; every wait ends.
+fn wind_up(duo: &mut Duo, says: &[Say]) {
+    let mut turn = 0;
+    while let Some(until) = duo.poll() {
+        turn += 1;
+        assert!(turn < 20_000, "this does not end");
+        if duo.under_way() > 0 && turn % 7 != 0 {
+            duo.clock = duo.clock.saturating_add(millis(50)).min(until);
+            duo.answer(turn, &says[turn % says.len()]);
+            duo.check();
+        } else {
+            assert!(until < Timestamp::MAX);
+            duo.clock = until;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lists_are_as_the_reference_says(
+        setup in setup(),
+        ops in prop::collection::vec(op(), 1..150),
+        says in prop::collection::vec(say(), 1..40),
+    ) {
+        let mut duo = Duo::new(setup);
+        for op in &ops {
+            apply(&mut duo, op);
+        }
+        wind_up(&mut duo, &says);
+    }
+
+    /// Cut after each step: nobody remembers more than what was written down.
+    #[test]
+    fn snapshots_cut_at_every_step_go_on_alike(
+        setup in setup(),
+        ops in prop::collection::vec(op(), 1..60),
+        says in prop::collection::vec(say(), 1..40),
+    ) {
+        let mut duo = Duo::new(setup);
+        for op in &ops {
+            apply(&mut duo, op);
+            apply(&mut duo, &Op::Cut);
+        }
+        wind_up(&mut duo, &says);
+    }
+}
