@@ -9,7 +9,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use fleet_support::{Sent, World};
-use http_support::{BASE, KILN, Reply, dialect, every_second, kiln, millis, response, secs};
+use http_support::{BASE, KILN, Reply, START, dialect, every_second, kiln, millis, response, secs};
 use jobwatch::{Backend, LookError, Outcome, RateLimit, Stats, Timestamp};
 use proptest::prelude::*;
 
@@ -107,6 +107,31 @@ fn each_lane_has_its_own_places_and_its_own_rate() {
         assert_eq!(before, 51, "{lane}");
     }
     check_sums(&world);
+}
+
+/// Every look is led elsewhere from here: an outage here is over once that works again, and nobody gives up.
+#[test]
+fn regression_an_outage_went_on_where_all_answers_are_redirects() {
+    for status in [302, 308] {
+        let mut world = World::new(backend(), every_second().with_min_delay(secs(10)));
+        world.insert(40);
+        let outage = secs(15)..secs(120);
+        world.run_until(START.saturating_add(secs(1_300)), &mut |sent| match (is_abroad(sent), sent.time()) {
+            (false, time) if outage.contains(&time) => answer(502, &[], ""),
+            (false, _) => answer(status, &[("location", &format!("{ABROAD}/y/{}", sent.ids[0]))], ""),
+            (true, _) => state("Heating"),
+        });
+        assert_eq!(world.fleet.len(), 40, "{:?}", world.finished.values().next());
+        // A newcomer is led there as soon as ever, among others.
+        let before = world.sent.len();
+        for n in 40..56 {
+            world.insert_one(&format!("job-{n}"));
+        }
+        let clock = world.clock;
+        world.run_until(clock.saturating_add(millis(50)), &mut |_| answer(502, &[], ""));
+        let at_once = world.sent[before..].iter().filter(|sent| !is_abroad(sent)).count();
+        assert_eq!(at_once, 16, "{status}");
+    }
 }
 
 /// A redirect is asked of another server: it is that one's places and rate which it takes.

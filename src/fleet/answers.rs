@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use http::Response;
+use url::Url;
 
 use super::slab::View;
 use super::step::MOST_LEFTOVERS;
@@ -29,7 +30,7 @@ impl Fleet {
     ) -> bool {
         let Some(slot) = self.waiting(handle) else { return false };
         let Some((rules, job)) = self.open(lane, slot) else { return false };
-        let (failed, renewals) = (job.failed_requests(), job.asked_with());
+        let (failed, renewals, led_by) = (job.failed_requests(), job.asked_with(), job.led_by());
         let Some(mut taken) = job.handle_response(&rules.terms(), now, hop, response) else { return false };
         // An exhausted quota is everybody's, also where the answer is a redirect, a result, or leads to one.
         taken.cool_down = taken.cool_down.or_else(|| exhausted_for(response.headers()));
@@ -46,10 +47,24 @@ impl Fleet {
         }
         if taken.good {
             kept.company.note_good_answer();
+            self.note_led_well(lane, led_by, now);
         }
         self.note_credentials(&taken, renewals, now, response.status().as_u16());
         self.take_further(slot, now, &taken);
         true
+    }
+
+    /// Redirects have led to a good answer: the origins that told them have done their work, as a redirect by itself does not
+    /// show, which a wrong address gives as well.
+    fn note_led_well(&mut self, lane: u8, (led_by, sent_at): (Vec<Url>, Timestamp), now: Timestamp) {
+        let longest = self.policy_of(0).max_retry_after();
+        for address in led_by {
+            let by = self.lane_of(Some(address.as_str()));
+            if by != lane {
+                let taken = Taken { good: true, answered: true, ..Taken::default() };
+                self.lanes[usize::from(by)].note_answer(&taken, sent_at, now, longest);
+            }
+        }
     }
 
     /// An answer that its job is not there to hear: whom the backend asks for patience, it asks all.

@@ -103,6 +103,8 @@ impl Fleet {
             }
             // There are no bulk requests here, whatever the dialect says.
             Observation::Lost { .. } | Observation::Fatal { error: LookError::Status(405) } => {
+                taken.answered = true;
+                kept.note_answer(&taken, sent_at, now, longest);
                 kept.company.end();
                 for member in batch.members {
                     self.ask_alone(member, now, true);

@@ -63,6 +63,12 @@ impl Job {
         self.hop.as_ref().map_or(0, |hop| hop.renewals)
     }
 
+    /// The addresses whose redirects have led to the request under way, and when the first of them was asked.
+    pub(crate) fn led_by(&self) -> (Vec<Url>, Timestamp) {
+        let visited = self.hop.as_ref().map_or(&[][..], |hop| &hop.visited);
+        (visited.split_last().map_or_else(Vec::new, |(_, before)| before.to_vec()), self.sent_at)
+    }
+
     /// Repeats a request whose credentials were refused, where others are there or can be had.
     pub(super) fn ask_with_other_credentials<S>(&mut self, terms: &Terms<'_, S>) -> Option<Taken> {
         let hop = self.hop.as_mut()?;

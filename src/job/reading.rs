@@ -41,6 +41,8 @@ impl Job {
             }
             (observation, _) => observation,
         };
+        // That it does not know the job any more is an answer all the same.
+        let is_denied = matches!(reading.observation, Observation::Lost { .. }) && told.is_some();
         let known = reading.observation == observation;
         let unfinished = matches!(observation, Observation::Pending { .. } | Observation::Running { .. });
         let tells_state = known && reading.state.is_some() && !(unfinished && told.is_some());
@@ -90,9 +92,9 @@ impl Job {
         let refused = status == 401 && is_fatal(observation);
         Taken {
             good: told && !matches!(observation, Observation::Lost { .. }),
-            answered: told || is_fatal(observation),
+            answered: told || is_denied || is_fatal(observation),
             throttled,
-            failed: failure_of(observation),
+            failed: failure_of(observation).filter(|_| !is_denied),
             hinted: observation.hint().is_some_and(|hint| hint.delay() <= LONGEST_CREDIBLE_HINT),
             cool_down: reading.cool_down,
             changed,

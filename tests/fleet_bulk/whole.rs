@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jobwatch::{EndReason, LookError, Outcome, Policy};
 
 use crate::fleet_support::{Sent, World};
-use crate::http_support::{Reply, millis, secs};
+use crate::http_support::{Reply, at, millis, secs};
 use crate::oven::{Oven, answer, backend, backend_for, patient, world};
 
 fn names(sent: &Sent, id: &str) -> bool {
@@ -176,6 +176,28 @@ fn an_outage_ends_in_company() {
         );
         let naming = |sent: &&Sent| sent.time() >= outage.end;
         assert!(world.sent.iter().filter(naming).count() <= 1_000 + 100, "details, and few others");
+    }
+}
+
+/// A backend that forgets its jobs as soon as it has told their ends works: others are asked for as ever.
+#[test]
+fn regression_to_know_an_ended_job_no_more_was_taken_for_an_outage() {
+    let oven = Oven { words: vec!["baked", "baking"] };
+    let mut world = world(40).limits(4, None);
+    let mut forgotten = 0;
+    world.run_until(at(secs(30)), &mut |sent| {
+        if !sent.bulk && oven.end(&sent.ids[0]) == "baked" {
+            forgotten += 1;
+            return answer(404, &[], "");
+        }
+        oven.serve(sent, secs(2))
+    });
+    assert!(forgotten >= 20);
+    for n in (1..40).step_by(2) {
+        let id = format!("job-{n}");
+        let looks: Vec<_> = world.sent.iter().filter(|sent| names(sent, &id)).map(Sent::time).collect();
+        assert!(looks.windows(2).all(|pair| pair[1] - pair[0] <= secs(2)), "{id}: {looks:?}");
+        assert_eq!(world.alone(&id).count(), 0, "in company all the time");
     }
 }
 

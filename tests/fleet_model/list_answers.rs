@@ -65,18 +65,20 @@ impl Reference {
             return;
         }
         let observation = self.read_alone(number, say);
-        let (lost, fatal) =
-            (matches!(observation, Observation::Lost { .. }), matches!(observation, Observation::Fatal { .. }));
+        let fatal = matches!(observation, Observation::Fatal { .. });
+        // Who does not know a job any more that has ended has answered all the same.
+        let is_denial = matches!(say, Say::Status(404 | 410, _))
+            || matches!(say, Say::Tell(tell) if tell.word(0).1 == Class::Denied);
         let failed = match observation {
-            Observation::Transient { error, .. } => Some(error),
+            Observation::Transient { error, .. } if !is_denial => Some(error),
             _ => None,
         };
         let told = !(fatal || throttled || failed.is_some());
+        let knows = told && !is_denial;
         self.counts.hints += u64::from(hint_of(observation));
         self.counts.failed += u64::from(self.conclude(number, now, observation));
         self.counts.throttled += u64::from(throttled);
-        let heard =
-            Heard { good: told && !lost, answered: told || fatal, throttled, cool_down: say.cool_down(), failed };
+        let heard = Heard { good: knows, answered: told || fatal, throttled, cool_down: say.cool_down(), failed };
         self.lane.note_answer(heard, sent_at, now);
         if heard.good {
             self.lane.note_good_answer_alone();
@@ -238,6 +240,7 @@ impl Reference {
         match (say, observation) {
             // There are no lists here.
             (Say::Status(404 | 405 | 410, _), _) => {
+                self.lane.note_answer(answered, sent_at, now);
                 self.lane.note_no_lists();
                 for (number, attempt) in list.members {
                     if self.jobs[number].is_sharing(attempt) {
