@@ -1,4 +1,4 @@
-//! Any history of a fleet, beside a plain model: a list of jobs without packing, heaps or lines.
+//! Any history of a fleet, beside plain models: lists of jobs without packing, heaps or timers.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used)] // in shared functions too
 

@@ -220,11 +220,185 @@ impl Extra {
 
 #[cfg(test)]
 mod tests {
+    use std::string::ToString;
+
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::dialect::{Address, JobClass};
+    use crate::job::hop::Hop;
+    use crate::learn::{Lesson, Taught};
+    use crate::{LookError, Observation, Policy, PolicySchedule};
+
+    const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
     #[test]
     fn a_packed_job_is_small() {
         assert!(size_of::<Packed>() <= 120, "{}", size_of::<Packed>());
         assert!(size_of::<Job>() <= 336, "{}", size_of::<Job>());
+    }
+
+    /// A job that was looked at twice, and sleeps until the third time.
+    fn sleeper() -> Box<Job> {
+        let (policy, reference) = (Policy::default(), JobRef::new("job-7").unwrap());
+        let mut job = Job::new(reference, &policy, &PolicySchedule, START, 42);
+        for second in [3, 9] {
+            let now = START.saturating_add(Duration::from_secs(second));
+            let attempt = job.poller.look_early(&policy, now).unwrap();
+            let unfinished = Observation::Running { hint: None };
+            let _ = job.poller.handle_observation(&policy, &PolicySchedule, now, attempt.id, unfinished).unwrap();
+            (job.unfinished_at, job.sent_at) = (Some(now), now);
+        }
+        (job.requests, job.seen) = (5, true);
+        Box::new(job)
+    }
+
+    /// The same, where the backend tells when it was created.
+    fn dated(simulated: bool) -> Box<Job> {
+        let mut job = sleeper();
+        job.poller.note_born(START.saturating_sub(Duration::from_secs(30)));
+        let created_at = Some(Timestamp::from_nanos(job.poller.born));
+        job.extra = Some(Box::new(Extra { created_at, simulated, ..Extra::default() }));
+        job
+    }
+
+    /// Everything that a job remembers, what no snapshot carries included.
+    fn remembered(job: &Job) -> (Value, [Value; 7]) {
+        let extra = job.extra.as_deref().cloned().unwrap_or_default();
+        let unstored = [
+            json!(job.hop.is_some()),
+            json!(extra.result),
+            json!(extra.progress),
+            json!(extra.queue_position),
+            json!(extra.cancel_at.is_some()),
+            json!(extra.simulated),
+            json!(extra.taught.is_some()),
+        ];
+        (serde_json::to_value(job).unwrap(), unstored)
+    }
+
+    /// Puts a job to sleep and wakes it up. Tells whether it slept packed.
+    fn sleeps_packed(job: Box<Job>) -> bool {
+        let (before, mut words) = (remembered(&job), Words::default());
+        let (since, due, started) = (job.since(), job.poller.due(), job.poller.started());
+        let (state, seed) = (job.state.clone(), job.poller.seed);
+        match Packed::pack(job, &mut words) {
+            Err(job) => {
+                assert_eq!(remembered(&job), before);
+                false
+            }
+            Ok(packed) => {
+                assert_eq!((packed.since(), packed.due(), packed.requests(), packed.seed()), (since, due, 5, seed));
+                assert_eq!((packed.job().id(), packed.state(&words)), ("job-7", state.as_deref()));
+                let timeout = Duration::from_secs(100);
+                assert_eq!(packed.deadline(timeout), started.saturating_add(timeout));
+                assert_eq!(remembered(&packed.unpacked(&words)), before);
+                assert_eq!(remembered(&packed.unpack(&words)), before);
+                true
+            }
+        }
+    }
+
+    /// What most jobs of a million are: they must be small.
+    #[test]
+    fn a_job_without_a_story_sleeps_packed() {
+        assert!(sleeps_packed(sleeper()) && sleeps_packed(dated(false)) && sleeps_packed(dated(true)));
+        for (seen, proven, unfinished) in
+            [(false, false, None), (true, false, Some(START)), (false, true, Some(Timestamp::UNIX_EPOCH))]
+        {
+            for mut job in [sleeper(), dated(false), dated(true)] {
+                (job.seen, job.poller.proven, job.unfinished_at) = (seen, proven, unfinished);
+                job.state = Some("heating".into());
+                assert!(sleeps_packed(job), "{seen} {proven} {unfinished:?}");
+            }
+        }
+        let mut ours = sleeper();
+        ours.job = ours.job.clone().with_created_at(START);
+        assert!(sleeps_packed(ours));
+        let mut stopped = sleeper();
+        let _ = stopped.poller.stop(START.saturating_add(Duration::from_secs(20)));
+        assert!(sleeps_packed(stopped));
+    }
+
+    /// A job with a story is not packed, or what it has been through would be forgotten.
+    #[test]
+    fn whatever_a_job_has_been_through_survives_its_sleep() {
+        let jobs: [fn(&mut Job); 14] = [
+            |job| job.message = Some("it was too hot".into()),
+            |job| job.failed_requests = 1,
+            |job| job.hop = Some(Box::new(Hop::new(0, None))),
+            |job| job.poller.failed_looks = 1,
+            |job| job.poller.failures = 1,
+            |job| job.poller.setbacks = 1,
+            |job| job.poller.denials = 1,
+            |job| job.poller.last_error = Some(LookError::Expired),
+            |job| job.poller.throttled = true,
+            |job| job.poller.woken = true,
+            |job| job.poller.phase = Phase::InFlight { expires: START.as_nanos() + 30_000_000_000 },
+            |job| {
+                let (outcome, reason) = (Outcome::Succeeded, EndReason::Told);
+                job.poller.phase = Phase::Ended { at: START.as_nanos(), outcome, reason };
+            },
+            // As a total timeout ends it while somebody stops it.
+            |job| {
+                let (outcome, reason) = (Outcome::Stopped, EndReason::Deadline);
+                job.poller.phase = Phase::Ended { at: START.as_nanos(), outcome, reason };
+            },
+            |job| {
+                let (outcome, reason) = (Outcome::TimedOut, EndReason::Stopped);
+                job.poller.phase = Phase::Ended { at: START.as_nanos(), outcome, reason };
+            },
+        ];
+        for (number, story) in jobs.iter().enumerate() {
+            for mut job in [sleeper(), dated(true)] {
+                story(&mut job);
+                assert!(!sleeps_packed(job), "{number}");
+            }
+        }
+        let extras: [fn(&mut Extra); 13] = [
+            |extra| extra.missed = true,
+            |extra| extra.apart = true,
+            |extra| extra.moved_to = Some("https://example.com/x".into()),
+            |extra| extra.told = Some(JobClass::Failed),
+            |extra| extra.refined = [(1, START)].into(),
+            |extra| extra.created_at = Some(START),
+            |extra| extra.started_at = Some(START),
+            |extra| extra.ended_at = Some(START),
+            |extra| extra.result = Some(json!(7)),
+            |extra| extra.progress = Some(0.5),
+            |extra| extra.queue_position = Some(3),
+            |extra| extra.cancel_at = Some(Address::new("https://example.com/x".to_string())),
+            |extra| {
+                let lesson = Lesson::ended(Duration::ZERO, Duration::from_secs(1));
+                extra.taught = Some(Taught { since: Since::Creation, lesson, simulated: false });
+            },
+        ];
+        for (number, story) in extras.iter().enumerate() {
+            let mut job = dated(false);
+            story(job.extra());
+            assert!(!sleeps_packed(job), "{number}");
+        }
+    }
+
+    /// Words are kept once for all; a backend that invents ever new ones fills nothing, and no job gets another's word.
+    #[test]
+    fn words_are_shared_and_only_so_many() {
+        let mut words = Words::default();
+        let mut pack = |word: &str| {
+            let mut job = sleeper();
+            job.state = Some(word.into());
+            (Packed::pack(job, &mut words), words.0.len())
+        };
+        let mut packed = Vec::new();
+        for n in 0..2 * MOST_WORDS {
+            let word = (n % MOST_WORDS).to_string();
+            packed.push((word.clone(), pack(&word).0.unwrap()));
+        }
+        let (one_more, kept) = pack("one more");
+        assert_eq!((one_more.unwrap_err().state.as_deref(), kept), (Some("one more"), MOST_WORDS));
+        for (word, job) in packed {
+            assert_eq!(job.state(&words), Some(word.as_str()));
+            assert_eq!(job.unpack(&words).state.as_deref(), Some(word.as_str()));
+        }
     }
 }

@@ -139,7 +139,7 @@ impl Reference {
                 let asked = list.members.len();
                 if *error == LookError::TooLarge && asked > 1 {
                     self.lane.note_too_many(asked);
-                    self.split(list, false, now);
+                    self.split(&list, false, now);
                 } else {
                     // What is too large is an answer all the same.
                     if *error != LookError::TooLarge {
@@ -256,7 +256,7 @@ impl Reference {
                 if is_too_long {
                     self.lane.note_too_many(asked);
                 }
-                self.split(list, !is_too_long, now);
+                self.split(&list, !is_too_long, now);
             }
             (_, Observation::Fatal { error }) => {
                 self.lane.note_answer(answered, sent_at, now);
@@ -306,7 +306,7 @@ impl Reference {
     }
 
     /// Each half is asked for by itself, at once, the first one first.
-    fn split(&mut self, list: List, suspect: bool, now: Timestamp) {
+    fn split(&mut self, list: &List, suspect: bool, now: Timestamp) {
         if !self.go_on(&list.members, true, now) {
             return;
         }

@@ -60,6 +60,7 @@ pub(crate) struct Over {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub(crate) struct Job {
     pub(crate) handle: JobHandle,
     pub(crate) id: String,
