@@ -506,6 +506,8 @@ impl fmt::Debug for JobRef {
     }
 }
 
+/// The id as it is, and a poll URL with all that is in it: what [`id`](JobRef::id) gives. A log gets `{job:?}`, which leaves
+/// out what may be secret in an address.
 impl fmt::Display for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id)
