@@ -59,6 +59,9 @@
 //!   second to a day and a half. The plan for that looks at ever greater gaps: it is a backoff.
 //! * **With a short memory.** With each job the past counts for a little less, so that a slow change is followed; after a
 //!   sudden one, which is noticed by the last jobs being foretold better by each other than by all, the past is forgotten.
+//! * **Of a crowd by a few.** Of jobs that are waited for side by side the short ones end first and the long ones last,
+//!   which looks like one change and then another. So of a crowd only a few count among the last jobs, however many there
+//!   are, and each of them teaches less than one that was alone; who ends last is still one of the crowd.
 //! * **Without treading on its own feet.** A gap is spread by a sixteenth, so that clients that start together part, and
 //!   ends are not always seen at the same ages.
 //! * **One history for each kind.** Jobs of different kinds (a mode, a language, a length) tell little of each other: give
