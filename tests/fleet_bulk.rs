@@ -21,7 +21,7 @@ use std::collections::HashSet;
 
 use fleet_support::World;
 use http_support::{Reply, at, millis, secs};
-use jobwatch::{EndReason, Outcome};
+use jobwatch::{EndReason, LookError, Outcome};
 use oven::{BURNT, Oven, answer, backend, list, patient, world};
 
 mod entries {
@@ -251,6 +251,27 @@ mod pages {
         assert_eq!(world.ended(Outcome::Succeeded), 2);
         // The first page, and twenty further ones.
         assert!(!looks.is_empty() && looks.iter().all(|asked| *asked == 21), "{looks:?}");
+    }
+
+    /// Asked for the sake of one job, it is a page of a list of ten: shorter lists are tried, and not each job alone.
+    #[test]
+    fn regression_a_page_that_failed_for_one_job_ended_all_lists() {
+        let (oven, mut world) = (Oven::default(), world(10));
+        let mut is_first = true;
+        world.run(&mut |sent| {
+            let entries = oven.entries(sent, secs(5));
+            match sent.page() {
+                Some(_) => Reply::Error(millis(50), LookError::TooLarge),
+                None if sent.bulk && std::mem::take(&mut is_first) => oven::page(&entries[..9], Some("rest")),
+                None => oven.serve(sent, secs(5)),
+            }
+        });
+        assert_eq!(world.ended(Outcome::Succeeded), 10);
+        assert!(world.finished.values().filter(|done| done.failed_requests == 1).count() == 1);
+        let later: Vec<_> = world.bulk().filter(|sent| sent.time() > secs(1)).map(|sent| sent.ids.len()).collect();
+        assert!(later.contains(&10), "{later:?}");
+        let alone = world.sent.iter().filter(|sent| !sent.bulk && sent.time() < secs(5)).count();
+        assert!(alone <= 4, "{alone}, where one is out of step with the others");
     }
 
     #[test]

@@ -72,17 +72,18 @@ impl Fleet {
         self.count(lane, |stats| stats.failed_requests += 1);
         let company = &mut self.lanes[usize::from(lane)].company;
         if error.error == LookError::TooLarge && batch.members.len() > 1 {
-            company.note_too_many(batch.members.len());
+            company.note_too_many(batch.ids.len());
             return self.split(lane, batch, false, now);
         }
-        company.note_failure(batch.members.len());
+        company.note_failure(batch.ids.len());
         self.fail_all(lane, batch, now, error.observation(), &error.to_string());
     }
 
     /// What becomes of a shared request that failed as a whole.
     fn take_shared_failure(&mut self, lane: u8, batch: Batch, sent_at: Timestamp, now: Timestamp, reading: &Reading) {
         let longest = self.policy_of(0).max_retry_after();
-        let asked = batch.members.len();
+        // By a further page, too, all of them are asked for.
+        let asked = batch.ids.len();
         let kept = &mut self.lanes[usize::from(lane)];
         let mut taken = Taken { cool_down: reading.cool_down, ..Taken::default() };
         let message = |what: LookError| reading.message.clone().unwrap_or_else(|| format!("{what}"));

@@ -75,7 +75,7 @@ impl Fleet {
                     }
                 }
                 Asks::Many(batch) => {
-                    lane.company.note_failure(batch.members.len());
+                    lane.company.note_failure(batch.ids.len());
                     self.count(under.lane, |stats| stats.failed_requests += 1);
                 }
             }

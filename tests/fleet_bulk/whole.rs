@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jobwatch::{EndReason, LookError, Outcome, Policy};
 
 use crate::fleet_support::{Sent, World};
-use crate::http_support::{Reply, at, millis, secs};
+use crate::http_support::{Reply, at, millis, response, secs};
 use crate::oven::{Oven, answer, backend, backend_for, patient, world};
 
 fn names(sent: &Sent, id: &str) -> bool {
@@ -234,6 +234,26 @@ fn refused_credentials_are_renewed_and_the_list_repeated() {
     assert_eq!(world.fleet.stats().failed_requests, 3);
     assert!(world.finished.values().all(|done| done.failed_requests == 1), "each was asked for in vain once");
     assert!(world.bulk().skip(3).take(3).all(|sent| sent.time() == millis(100)), "in the same attempt");
+}
+
+/// The refusal of an old key says nothing of the new one, however late it comes.
+#[test]
+fn a_list_that_was_refused_with_the_old_key_is_repeated_with_the_new_one() {
+    let oven = Oven::default();
+    let mut world = world(20).with_renewal();
+    let until = world
+        .poll(&mut |sent| {
+            let after = if names(sent, "job-0") { millis(100) } else { secs(5) };
+            Reply::Answer(after, response(401, &[], ""))
+        })
+        .unwrap();
+    world.pass_until(until);
+    world.poll(&mut |_| panic!("with a key that was refused"));
+    world.fleet.renewed(world.clock, Ok(backend().renewed([("x-api-key", "new")]).unwrap().into()));
+    world.run(&mut |sent| oven.serve(sent, secs(8)));
+    assert_eq!((world.ended(Outcome::Succeeded), world.renewals_wanted), (20, 1));
+    assert!(world.finished.values().all(|done| done.failed_requests == 1));
+    assert!(world.bulk().any(|sent| sent.time() == secs(5) && names(sent, "job-19")), "in the same attempt");
 }
 
 #[test]

@@ -136,8 +136,8 @@ impl Reference {
             Say::Tell(tell) => self.take_list(list, sent_at, say, tell, now),
             Say::Error(error) => {
                 self.counts.failed += 1;
-                let asked = list.members.len();
-                if *error == LookError::TooLarge && asked > 1 {
+                let asked = list.ids.len();
+                if *error == LookError::TooLarge && list.members.len() > 1 {
                     self.lane.note_too_many(asked);
                     self.split(&list, false, now);
                 } else {
@@ -235,7 +235,7 @@ impl Reference {
             Say::Status(status, _) => of_status(*status, hint),
             _ => Observation::Transient { error: LookError::Malformed, hint },
         };
-        let asked = list.members.len();
+        let asked = list.ids.len();
         let answered = Heard { answered: true, ..Heard::default() };
         match (say, observation) {
             // There are no lists here.

@@ -115,7 +115,7 @@ impl Reference {
             self.lane.note_failure(LookError::Expired, request.sent_at, now);
             if let Asks::List(list) = request.asks {
                 self.counts.failed += 1;
-                self.lane.note_failed_list(list.members.len());
+                self.lane.note_failed_list(list.ids.len());
             }
         }
         for number in 0..self.jobs.len() {
