@@ -121,6 +121,14 @@ fn a_wait_without_a_plan_teaches_nothing() {
     assert!(driver.0.histories().is_empty());
 }
 
+/// How much of a body is read: what the dialect says, unless the caller knows better.
+#[test]
+fn the_largest_body_is_the_callers_choice() {
+    let session = builder().max_body(1_234).build().unwrap().0;
+    assert_eq!((session.max_body(), session.backend().max_body()), (1_234, 1_234));
+    assert_eq!(builder().build().unwrap().0.max_body(), 16 << 20);
+}
+
 /// Creates go at their own rate, in whatever waits they are.
 #[test]
 fn creates_take_turns() {
@@ -250,4 +258,53 @@ fn a_description_is_told_from_another() {
     assert_ne!(one.digest(), other.digest());
     assert_eq!(session().backend().origin(), "https://api.example.com");
     assert!(session().fleet(Arc::new(Policy::default()), "", 1).is_learned(ClassId::default()));
+}
+
+#[cfg(feature = "gzip")]
+mod bodies {
+    use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
+    use jobwatch::LookError;
+    use jobwatch::driver::body::Body;
+
+    /// `{"state":"fired"}`, compressed.
+    const FIRED: [u8; 37] = [
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 171, 86, 42, 46, 73, 44, 73, 85, 178, 82, 74, 203, 44, 74, 77, 81, 170, 5,
+        0, 111, 61, 77, 124, 17, 0, 0, 0,
+    ];
+
+    /// The body that comes in such pieces, read up to a limit.
+    fn read(pieces: &[&[u8]], gzip: bool, limit: u64) -> Result<Vec<u8>, LookError> {
+        let mut headers = HeaderMap::new();
+        if gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        let mut bytes = Vec::new();
+        let mut body = Body::new(&headers, &mut bytes, limit);
+        pieces.iter().try_for_each(|piece| body.take(piece)).map_err(|error| error.error)?;
+        let length = body.finish().map_err(|error| error.error)?;
+        assert_eq!(length, bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    #[test]
+    fn a_body_is_decoded_as_it_comes_and_bounded() {
+        let fired = br#"{"state":"fired"}"#;
+        assert_eq!(read(&[fired], false, 17).unwrap(), fired);
+        assert_eq!(read(&[fired], false, 16), Err(LookError::TooLarge));
+        for cut in 0..FIRED.len() {
+            let (first, rest) = FIRED.split_at(cut);
+            assert_eq!(read(&[first, rest], true, 17).unwrap(), fired);
+            let wanted = if cut == 0 { Ok(Vec::new()) } else { Err(LookError::Malformed) };
+            assert_eq!(read(&[first], true, 17), wanted, "cut after {cut}");
+        }
+        assert_eq!(read(&[&FIRED], true, 16), Err(LookError::TooLarge));
+        assert_eq!(read(&[fired], true, 17), Err(LookError::Malformed));
+    }
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn labels_name_origins_and_no_more() {
+    let uri = "https://me:hush@api.example.com:8443/v1/jobs/7?key=hush".parse().unwrap();
+    assert_eq!(jobwatch::driver::meter::origin(&uri), "https://api.example.com:8443");
 }

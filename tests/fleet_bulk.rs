@@ -342,6 +342,59 @@ mod members {
         assert_eq!(world.ended(Outcome::Succeeded), 1);
     }
 
+    /// Lest the company is to blame, whose looks fail twice in a row is asked for alone until one is answered well.
+    #[test]
+    fn who_fails_repeatedly_is_kept_apart_until_it_is_well() {
+        let (oven, mut world) = (Oven::default(), world(5));
+        world.fleet.note_backend_proven();
+        let well = secs(20);
+        world.run(&mut |sent| {
+            if sent.time() >= well {
+                return oven.serve(sent, secs(40));
+            }
+            if sent.ids == ["job-3"] {
+                return answer(500, &[], "");
+            }
+            let mut entries = oven.entries(sent, secs(40));
+            entries.retain(|(id, _)| id != "job-3");
+            list(&entries)
+        });
+        assert_eq!(world.ended(Outcome::Succeeded), 5);
+        let failed: Vec<_> = world.alone("job-3").map(fleet_support::Sent::time).filter(|time| *time < well).collect();
+        assert!(failed.len() >= 4, "{failed:?}");
+        let is_named = |sent: &&fleet_support::Sent| sent.ids.iter().any(|id| id == "job-3");
+        let named: Vec<_> = world.bulk().filter(is_named).map(fleet_support::Sent::time).collect();
+        assert!(named.iter().all(|time| *time <= failed[1] || *time > well), "{named:?}, alone at {failed:?}");
+        assert!(named.iter().any(|time| *time > well), "in company again");
+    }
+
+    /// A list that comes when the time of a job's look was over, and another one asks for it, tells nothing of it.
+    #[test]
+    fn who_is_asked_for_anew_hears_nothing_of_the_list_before() {
+        let policy = |timeout| patient().with_min_delay(secs(1)).with_attempt_timeout(timeout);
+        let mut world = World::new(backend(), policy(secs(20)));
+        let hasty = world.fleet.add_class("hasty", policy(secs(2)).build().unwrap().into());
+        world.insert(3);
+        let handle = world.fleet.insert_in(hasty, http_support::job("job-9"), world.clock);
+        let oven = Oven::default();
+        let mut number = 0;
+        world.run_until(at(secs(8)), &mut |sent| {
+            number += 1;
+            let Reply::Answer(_, response) = (match number {
+                1 => list(&[("job-0", "rising"), ("job-9", "flat")].map(|(id, word)| (id.to_owned(), word))),
+                _ => oven.serve(sent, secs(60)),
+            }) else {
+                panic!()
+            };
+            // The first one comes while the next look at the hasty one is under way.
+            Reply::Answer(if number == 1 { secs(4) } else { millis(1_900) }, response)
+        });
+        let words = |word: &str| world.changes.iter().filter(|(_, state)| state == word).count();
+        assert_eq!((words("rising"), words("flat")), (1, 0));
+        assert!(world.sent.iter().any(|sent| sent.ids == ["job-9"] && sent.time() < secs(4)));
+        assert!(world.fleet.progress(handle).is_some());
+    }
+
     #[test]
     fn a_wake_brings_the_others_along() {
         let policy = patient().with_min_delay(millis(100)).with_max_delay(secs(60)).with_factor(1_000.0);

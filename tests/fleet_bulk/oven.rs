@@ -62,6 +62,11 @@ pub(crate) fn backend_for(most: u16) -> Backend {
     backend_of(&OVEN.replace("max = 10", &format!("max = {most}")))
 }
 
+/// The same where refusals come under a good status.
+pub(crate) fn backend_with_envelope() -> Backend {
+    backend_of(&format!("envelope = {{ pointer = \"/refused\", fatal = [\"spoilt\"] }}\n{OVEN}"))
+}
+
 fn backend_of(text: &str) -> Backend {
     Backend::new(dialect(text), Some("https://oven.example.com/v1")).unwrap()
 }

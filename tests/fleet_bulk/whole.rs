@@ -7,7 +7,7 @@ use jobwatch::{EndReason, LookError, Outcome, Policy};
 
 use crate::fleet_support::{Sent, World};
 use crate::http_support::{Reply, at, millis, response, secs};
-use crate::oven::{Oven, answer, backend, backend_for, patient, world};
+use crate::oven::{Oven, answer, backend, backend_for, backend_with_envelope, patient, world};
 
 fn names(sent: &Sent, id: &str) -> bool {
     sent.ids.iter().any(|named| named == id)
@@ -36,6 +36,52 @@ fn a_poisoned_id_is_found_by_halves() {
         let bulk = world.bulk().count();
         assert!(bulk <= 15 + 3 * 10, "{bulk}");
     }
+}
+
+/// The same under a good status: what an envelope calls a refusal is one.
+#[test]
+fn a_poisoned_id_is_found_in_an_envelope() {
+    let oven = Oven::default();
+    let mut world = World::new(backend_with_envelope(), patient());
+    world.insert(10);
+    world.run(&mut |sent| {
+        if names(sent, "job-7") { answer(200, &[], r#"{"refused":"spoilt"}"#) } else { oven.serve(sent, secs(3)) }
+    });
+    assert_eq!((world.ended(Outcome::Rejected), world.ended(Outcome::Succeeded)), (1, 9));
+}
+
+/// A hint of a day is the longest that is believed, from a list as from a job.
+#[test]
+fn a_list_that_is_throttled_for_more_than_a_day_hints_at_nothing() {
+    for (seconds, hints) in [("86400", 1), ("86401", 0)] {
+        let mut world = world(10);
+        world.poll(&mut |_| answer(429, &[("retry-after", seconds)], ""));
+        world.clock = at(millis(100));
+        world.arrive();
+        assert_eq!(world.fleet.stats().hints, hints, "{seconds}");
+    }
+}
+
+/// Whoever refuses for good has answered: after a throttle the others need not go one by one.
+#[test]
+fn a_bill_that_is_not_paid_is_an_answer() {
+    let (oven, mut world) = (Oven::default(), world(30).limits(2, None));
+    let mut asked = 0;
+    world.run(&mut |sent| {
+        asked += 1;
+        let reply = match asked {
+            1 => answer(429, &[("retry-after", "5")], ""),
+            3 => answer(402, &[], ""),
+            _ => oven.serve(sent, secs(7)),
+        };
+        // Slow, so that two can be seen on the wire at once.
+        let Reply::Answer(_, response) = reply else { panic!() };
+        Reply::Answer(millis(400), response)
+    });
+    assert_eq!((world.ended(Outcome::Rejected), world.ended(Outcome::Succeeded)), (10, 20));
+    let probe = world.sent.iter().position(|sent| sent.time() > secs(5)).unwrap();
+    let times: Vec<_> = world.sent[probe..probe + 3].iter().map(Sent::time).collect();
+    assert!(times[1] > times[0] && times[1] == times[2], "one, and then two at once: {times:?}");
 }
 
 /// One that spoils the company is asked for alone from then on.
