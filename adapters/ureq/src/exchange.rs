@@ -15,6 +15,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
+use crate::names::Names;
 use crate::strict::{ClosedIdle, Strict};
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub(crate) fn agent(most_in_flight: usize, roots: RootCerts) -> Agent {
         .allow_non_standard_methods(true)
         .user_agent(concat!("jobwatch/", env!("CARGO_PKG_VERSION")))
         .build();
-    Agent::with_parts(config, DefaultConnector::default().chain(Strict), DefaultResolver::default())
+    Agent::with_parts(config, DefaultConnector::default().chain(Strict), Names::over(DefaultResolver::default()))
 }
 
 /// Sends a request and reads the whole answer, at most `max_body` decoded bytes, within the timeout.

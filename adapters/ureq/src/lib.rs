@@ -64,6 +64,7 @@
 mod client;
 mod clock;
 mod exchange;
+mod names;
 mod strict;
 mod wait_all;
 mod workers;

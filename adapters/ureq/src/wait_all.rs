@@ -32,6 +32,8 @@ pub struct WaitAll {
     feed: Feed,
     /// A tracker may send more.
     is_open: bool,
+    /// No wait reaches its deadline before that.
+    first_deadline: Timestamp,
     workers: Workers,
 }
 
@@ -131,6 +133,7 @@ impl WaitAll {
     /// The snapshot is of a newer version, or damaged.
     pub fn add_snapshot(&mut self, snapshot: JobSnapshot) -> Result<JobHandle, SnapshotError> {
         let now = self.now();
+        self.first_deadline = now;
         self.fleet.resume(snapshot, now)
     }
 
@@ -149,6 +152,7 @@ impl WaitAll {
     ) -> Result<Self, SnapshotError> {
         let mut all = Self::empty(shared, class, policy);
         let now = all.now();
+        all.first_deadline = now;
         for snapshot in snapshots {
             all.fleet.resume(snapshot, now)?;
         }
@@ -156,9 +160,11 @@ impl WaitAll {
     }
 
     fn empty(shared: Arc<Shared>, class: Arc<str>, policy: Arc<Policy>) -> Self {
+        let first_deadline =
+            policy.total_timeout().map_or(Timestamp::MAX, |timeout| shared.clock.now().saturating_add(timeout));
         let fleet = shared.session.fleet(policy, &class, shared.entropy());
         let workers = Workers::new(shared.agent.clone(), shared.session.max_body());
-        Self { shared, class, fleet, feed: Feed::empty(), is_open: false, workers }
+        Self { shared, class, fleet, feed: Feed::empty(), is_open: false, first_deadline, workers }
     }
 
     /// A handle that stops this wait from another thread or a signal handler.
@@ -176,7 +182,7 @@ impl WaitAll {
             let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
             let action = self.fleet.poll(self.now());
             if let FleetAction::Send { id, request, timeout } = action {
-                if self.is_alone(fed) {
+                if self.is_alone(fed, timeout) {
                     let answer = self.workers.exchange(&self.span(id), request, timeout);
                     self.take_answer(id, answer);
                     continue;
@@ -263,10 +269,16 @@ impl WaitAll {
         }
     }
 
-    /// One job, and nobody who could stop the wait or add another: then there is nothing to do while a request is under
-    /// way, and no other thread is needed for it.
-    fn is_alone(&self, fed: bool) -> bool {
-        fed && !self.is_open && self.fleet.len() == 1 && self.workers.is_alone()
+    /// There is nothing to do while a request is under way, and no other thread is needed for it: there is one job, or none
+    /// but one may be asked for at a time and none reaches its deadline meanwhile, and nobody could stop the wait or add
+    /// another.
+    fn is_alone(&self, fed: bool, timeout: Duration) -> bool {
+        let one_by_one = || {
+            self.shared.session.max_in_flight() == 1
+                && self.fleet.stats_by_origin().count() == 1
+                && self.now().saturating_add(timeout) < self.first_deadline
+        };
+        fed && !self.is_open && self.workers.is_alone() && (self.fleet.len() == 1 || one_by_one())
     }
 
     fn span(&self, id: RequestId) -> Span {
