@@ -22,6 +22,9 @@ use crate::dialect::{Ask, ID, extend_missing, without_secrets};
 use crate::{Dialect, LookError, Timestamp};
 use prepared::Prepared;
 
+/// An HTTP client adds about so many headers: for them, too, there is room, or all would be moved.
+const HEADERS_OF_CLIENT: usize = 3;
+
 /// One backend: a dialect, the address where it is spoken, and the headers that go with each request.
 ///
 /// Headers go to the base address's own origin (scheme, host and port) and to origins expressly allowed, nowhere else.
@@ -205,7 +208,10 @@ impl Backend {
     fn prepared_request(&self, uri: Uri) -> Request<Vec<u8>> {
         let mut request = Request::new(Vec::new());
         *request.uri_mut() = uri;
-        request.headers_mut().clone_from(&self.prepared().headers);
+        let prepared = &self.prepared().headers;
+        let mut headers = HeaderMap::with_capacity(prepared.len() + HEADERS_OF_CLIENT);
+        headers.extend(prepared.iter().map(|(name, value)| (name.clone(), value.clone())));
+        *request.headers_mut() = headers;
         request
     }
 

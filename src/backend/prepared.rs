@@ -103,9 +103,12 @@ fn target(backend: &Backend, path: &str, ids: usize) -> Option<(Target, String)>
 
 impl Target {
     /// The address with an id in it, which comes in pieces.
-    fn with<'i>(&self, id: impl Iterator<Item = &'i str>) -> Option<Uri> {
-        let mut path = String::with_capacity(self.before.len() + self.after.len() + 40);
+    fn with<'i>(&self, mut id: impl Iterator<Item = &'i str>) -> Option<Uri> {
+        // Most ids are one piece, and then nothing is left over that an address could not share.
+        let first = id.next().unwrap_or_default();
+        let mut path = String::with_capacity(self.before.len() + first.len() + self.after.len());
         path.push_str(&self.before);
+        path.push_str(first);
         path.extend(id);
         path.push_str(&self.after);
         let mut parts = Parts::default();

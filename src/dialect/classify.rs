@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::description::{Description, EnvelopeClass, JobClass, Place};
 use super::hints::{parse_delay, read_hint};
 use super::instant::parse_instant;
+use super::names::Names;
 use super::rate_limit::{exhausted_for, nothing_remains};
 use super::wanted::Node;
 use super::{Address, Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened, take_at, without_secrets};
@@ -179,6 +180,7 @@ pub(super) struct Context<'a> {
     description: &'a Description,
     pub(super) status: u16,
     headers: &'a HeaderMap,
+    names: Names,
     bytes: &'a [u8],
     /// What is wanted of the body; `None` where it is no JSON.
     pub(super) body: Option<Value>,
@@ -199,6 +201,7 @@ impl<'a> Context<'a> {
             description: dialect.description(),
             status: answer.status().as_u16(),
             headers: answer.headers(),
+            names: Names::of(answer.headers()),
             bytes,
             body: wanted.read(bytes),
             wanted_result: &dialect.wanted.result,
@@ -244,7 +247,7 @@ impl<'a> Context<'a> {
             _ => None,
         };
         // What else an answer asks for concerns its job alone; an exhausted quota concerns all.
-        reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers));
+        reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers, self.names));
         reading.state = reading.state.map(|state| shortened(&state).into_owned());
         reading.message = reading.message.map(|message| shortened(&message).into_owned());
         if matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. }) {
@@ -463,6 +466,7 @@ impl<'a> Context<'a> {
     }
 
     fn time(&self, place: &Place) -> Option<Timestamp> {
+        let place = Some(place).filter(|place| !place.is_missing(self.names))?;
         parse_instant(&*place.find(self.body.as_ref(), self.headers)?)
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::names::Names;
 use super::template::Template;
 use super::{HintHeader, HintUnit, as_text, at, header_text};
 use crate::policy::PolicyBuilder;
@@ -201,6 +202,11 @@ pub(crate) struct KeySource {
 impl Place {
     pub(crate) fn is_nowhere(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether an answer with headers of these names can have none of the sources.
+    pub(crate) fn is_missing(&self, names: Names) -> bool {
+        self.0.iter().all(|source| matches!(source, Source::Header(name) if !names.may_have(name)))
     }
 
     /// The first source that is there.

@@ -19,6 +19,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName};
 
+use super::names::Names;
 use super::rate_limit::{exhausted_for, reset};
 use crate::{Hint, Timestamp};
 
@@ -83,7 +84,9 @@ pub(crate) fn read_hint(
 /// Whether a header of this name may say when to ask again. Most answers have none, and are looked through but once.
 fn may_hint(name: &HeaderName, own: Option<&HintHeader>) -> bool {
     const BEGINNINGS: [&str; 5] = ["retry-after", "ratelimit", "x-ms-retry-after", "x-ratelimit", "x-rate-limit"];
-    BEGINNINGS.iter().any(|start| name.as_str().starts_with(start)) || own.is_some_and(|own| own.name == *name)
+    let text = name.as_str();
+    let may = text.starts_with(['r', 'x']) && BEGINNINGS.iter().any(|start| text.starts_with(start));
+    may || own.is_some_and(|own| own.name == *name)
 }
 
 /// A delay as the wire writes it: ASCII digits, perhaps with a decimal fraction, whitespace around them.
@@ -135,7 +138,7 @@ impl Answer<'_> {
             HintSource::RetryAfterMs => self.retry_after_ms(),
             HintSource::RetryAfter => self.retry_after(),
             HintSource::Body => self.body,
-            HintSource::RateLimit => exhausted_for(self.headers),
+            HintSource::RateLimit => exhausted_for(self.headers, Names::of(self.headers)),
             HintSource::RateLimitReset => reset(self.headers, self.now),
         }
     }

@@ -9,7 +9,7 @@ use crate::learn::{Lesson, Since, Taught};
 use crate::{GapRange, HintRule, Outcome, Policy, Position, Schedule, Timestamp};
 
 /// The header by which jobwatch's own simulator tells when a job was created.
-static SIMULATED: HeaderName = HeaderName::from_static("x-jobwatch-created-at");
+pub(super) static SIMULATED: HeaderName = HeaderName::from_static("x-jobwatch-created-at");
 
 /// A job that has done less than this says nothing about the rest.
 const LEAST_PROGRESS: f64 = 0.02;

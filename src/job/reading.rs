@@ -4,12 +4,12 @@ use core::time::Duration;
 use std::string::ToString;
 use std::sync::Arc;
 
-use http::header::{AGE, CACHE_CONTROL, DATE};
-use http::{HeaderMap, Response};
+use http::header::{self, CACHE_CONTROL, DATE};
+use http::{HeaderMap, HeaderName, Response};
 
-use super::lesson::Expecting;
+use super::lesson::{Expecting, SIMULATED};
 use super::{HopId, Job, Refused, Taken, Terms, failure_of, is_fatal};
-use crate::dialect::{Address, JobClass, Reading, header_text};
+use crate::dialect::{Address, JobClass, Names, Reading, header_text};
 use crate::policy::LONGEST_CREDIBLE_HINT;
 use crate::{Backend, LookError, Observation, Schedule, Timestamp};
 
@@ -18,6 +18,9 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(30);
 
 /// Below this, the server's `Date`, which has whole seconds and travels for a while, does not prove its clock wrong.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// Looked for in every answer.
+static AGE: HeaderName = header::AGE;
 
 impl Job {
     pub(super) fn take_reading<S: Schedule, B>(
@@ -44,6 +47,8 @@ impl Job {
         // That it does not know the job any more is an answer all the same.
         let is_denied = matches!(reading.observation, Observation::Lost { .. }) && told.is_some();
         let known = reading.observation == observation;
+        let names = Names::of(response.headers());
+        let age = if names.may_have(&AGE) { age_of(response.headers()) } else { None };
         let unfinished = matches!(observation, Observation::Pending { .. } | Observation::Running { .. });
         let tells_state = known && reading.state.is_some() && !(unfinished && told.is_some());
         let changed = tells_state && reading.state.as_deref() != self.state.as_deref();
@@ -52,12 +57,11 @@ impl Job {
         }
         if known && unfinished && told.is_none() {
             self.seen = true;
-            let age = age_of(response.headers()).unwrap_or_default();
-            let stale = age.max(terms.backend.dialect().freshness());
+            let stale = age.unwrap_or_default().max(terms.backend.dialect().freshness());
             self.unfinished_at = self.unfinished_at.max(Some(self.sent_at.saturating_sub(stale)));
         }
         let progress = reading.progress;
-        self.note_extra(terms.backend, now, response, &mut reading);
+        self.note_extra(terms.backend, now, response, names, &mut reading);
         if observation == Observation::Succeeded && !known {
             let other = reading.message.or(reading.state).unwrap_or_else(|| "no success".to_string());
             let why = format!("after the success the backend told another end: {other}");
@@ -86,7 +90,7 @@ impl Job {
         if let Some(after) = reading.ask_again.filter(|_| unfinished) {
             self.poller.ask_again_after(terms.policy, now, after);
         }
-        if let Some(time) = repeated_for(response.headers()).filter(|_| unfinished) {
+        if let Some(time) = age.and_then(|age| repeated_for(response.headers(), age)).filter(|_| unfinished) {
             self.poller.skip_repetitions(terms.policy, now, time);
         }
         let refused = status == 401 && is_fatal(observation);
@@ -109,9 +113,12 @@ impl Job {
         backend: &Backend,
         now: Timestamp,
         response: &Response<B>,
+        names: Names,
         reading: &mut Reading,
     ) {
-        self.note_simulation(response.headers());
+        if names.may_have(&SIMULATED) {
+            self.note_simulation(response.headers());
+        }
         let here = |at: Option<Timestamp>| at.map(|at| by_our_clock(at, response, now));
         if let Some(created) = here(reading.created_at) {
             self.poller.note_born(created);
@@ -156,13 +163,12 @@ impl Job {
 
 /// How old an answer of a cache is (RFC 9111 §5.1).
 fn age_of(headers: &HeaderMap) -> Option<Duration> {
-    Some(Duration::from_secs(header_text(headers, AGE)?.trim().parse().ok()?))
+    Some(Duration::from_secs(header_text(headers, &AGE)?.trim().parse().ok()?))
 }
 
 /// For how long a cache will repeat its answer: what is left of `max-age`, for a cache in front of many `s-maxage` (RFC
-/// 9111 §5.2.2). Where no `Age` tells that a cache has answered, none is known of.
-fn repeated_for(headers: &HeaderMap) -> Option<Duration> {
-    let age = age_of(headers)?;
+/// 9111 §5.2.2), whose answer is so old. Where no `Age` tells that a cache has answered, none is known of.
+fn repeated_for(headers: &HeaderMap, age: Duration) -> Option<Duration> {
     let control = header_text(headers, CACHE_CONTROL)?;
     let seconds = |name: &str| {
         control.split(',').find_map(|directive| {
@@ -188,7 +194,7 @@ fn observation_of(class: JobClass) -> Option<Observation> {
 /// An instant of the server's clock on ours, as far as its `Date` (RFC 9110 §6.6.1) tells the difference.
 fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -> Timestamp {
     let date = header_text(response.headers(), DATE).and_then(|date| crate::dialect::parse_http_date(&date));
-    let Some(date) = date.filter(|_| !response.headers().contains_key(AGE)) else { return instant };
+    let Some(date) = date.filter(|_| !response.headers().contains_key(&AGE)) else { return instant };
     let (behind, ahead) = (now.saturating_since(date), date.saturating_since(now));
     if behind > CLOCK_TOLERANCE {
         instant.saturating_add(behind)

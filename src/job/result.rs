@@ -20,9 +20,13 @@ impl Job {
         reading: &mut Reading,
         changed: bool,
     ) -> Option<Taken> {
+        let by_path = match reading.result_at {
+            Some(_) => None,
+            None => Some(terms.backend.result_url(&self.job)?),
+        };
         let told_at = self.hop.as_mut()?.url(terms.backend, &self.job)?.clone();
-        let url = match reading.result_at.take() {
-            Some(address) => match terms.backend.trusted(&told_at, &address) {
+        let url = match (reading.result_at.take(), by_path) {
+            (Some(address), _) => match terms.backend.trusted(&told_at, &address) {
                 Err(LookError::ForeignOrigin) => {
                     // It may not see the credentials, and is told instead of asked.
                     let result = told_at.join(&address).ok()?;
@@ -31,7 +35,7 @@ impl Job {
                 }
                 url => url,
             },
-            None => terms.backend.result_url(&self.job)?,
+            (None, by_path) => by_path?,
         };
         self.tell(now, JobClass::Succeeded);
         // What is fetched is the result, not what its pointer found here.

@@ -8,7 +8,7 @@ use http::Response;
 
 use super::hop::Hop;
 use super::{HopId, Job, Taken, Terms};
-use crate::dialect::{JobClass, Reading};
+use crate::dialect::{JobClass, Names, Reading};
 use crate::finished::TransportError;
 use crate::{AttemptId, Backend, Observation, Policy, Schedule, Timestamp};
 
@@ -121,7 +121,7 @@ impl Job {
         if changed {
             self.state = reading.state.take().map(Arc::from);
         }
-        self.note_extra(terms.backend, now, response, &mut reading);
+        self.note_extra(terms.backend, now, response, Names::of(response.headers()), &mut reading);
         self.ask_alone(terms, now, attempt);
         Taken { good: true, answered: true, changed, ..Taken::default() }
     }
