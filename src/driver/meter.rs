@@ -14,9 +14,12 @@ use http::Response;
 
 use crate::{Finished, TransportError};
 
+/// Whether anybody is told: what only serves that need not be found out otherwise.
+pub const IS_ON: bool = cfg!(feature = "metrics");
+
 /// The origin of an address, as in `https://api.example.com`; empty without the feature.
 pub fn origin(uri: &http::Uri) -> String {
-    if !cfg!(feature = "metrics") {
+    if !IS_ON {
         return String::new();
     }
     let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));

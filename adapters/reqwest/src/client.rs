@@ -16,10 +16,12 @@ use jobwatch::{
 use serde::Serialize;
 use tracing::{Instrument, debug_span};
 
+use crate::alarm::LONGEST_SLEEP;
 use crate::clock::Clock;
 use crate::exchange::{self, exchange_from_rest};
+use crate::handles::Tracker;
 use crate::http::{Http, public_roots};
-use crate::wait_all::{LONGEST_SLEEP, Tracker, WaitAll};
+use crate::wait_all::WaitAll;
 
 /// An asynchronous client for one backend. Cloning it is cheap and shares its connections.
 ///

@@ -7,26 +7,33 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use http::{Request, Response};
-use jobwatch::{RequestId, TransportError};
+use http::Response;
+use jobwatch::{RequestId, Timestamp, TransportError};
 use tokio::runtime::{self, Handle};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
+use crate::alarm::Alarm;
 use crate::client::Shared;
 use crate::exchange::exchange;
+use crate::http::{Begun, Left};
 
 /// What a request has come to.
-pub(crate) type Answer = (RequestId, Result<Response<Vec<u8>>, TransportError>);
+pub(crate) struct Answer {
+    pub(crate) id: RequestId,
+    pub(crate) outcome: Result<Response<Vec<u8>>, TransportError>,
+    /// Goes where a next request begins, which finds the memory that it needs.
+    _left: Option<Left>,
+}
 
-/// A request to be carried.
+/// A request to be carried. It was begun by whoever sends it, who has just made it: what it consists of need not be kept
+/// until its courier has time.
 pub(crate) struct Errand {
     pub(crate) id: RequestId,
     pub(crate) span: Span,
-    pub(crate) request: Request<Vec<u8>>,
-    pub(crate) timeout: Duration,
+    pub(crate) begun: Begun,
+    pub(crate) expires: Timestamp,
 }
 
 /// As many couriers as there ever were requests in flight at once. Dropping it ends what they do.
@@ -36,6 +43,8 @@ pub(crate) struct Couriers {
     tasks: JoinSet<()>,
     /// Where those are that have nothing to do.
     idle: Vec<Arc<Hand>>,
+    /// Where those are that were handed something and have not been set off.
+    given: Vec<Arc<Hand>>,
     /// The runtime of those that are idle.
     runtime: Option<runtime::Id>,
     inbox: Arc<Inbox>,
@@ -43,9 +52,16 @@ pub(crate) struct Couriers {
     taken: VecDeque<Arrived>,
 }
 
-/// What a courier is handed, or who is to be woken when it is.
-#[derive(Default)]
-struct Hand(Mutex<(Option<Errand>, Option<Waker>)>);
+/// What a courier is handed.
+struct Hand(Mutex<Held>);
+
+struct Held {
+    errand: Option<Errand>,
+    /// The courier's own, once it has been idle.
+    waker: Option<Waker>,
+    /// When the courier wakes up by itself.
+    rings_at: Option<Timestamp>,
+}
 
 /// Answers, or who is to be woken when one comes.
 #[derive(Default)]
@@ -60,6 +76,7 @@ impl Couriers {
             shared,
             tasks: JoinSet::new(),
             idle: Vec::new(),
+            given: Vec::new(),
             runtime: None,
             inbox: Arc::default(),
             taken: VecDeque::new(),
@@ -78,11 +95,17 @@ impl Couriers {
             self.runtime = runtime;
         }
         if let Some(hand) = self.idle.pop() {
-            hand.give(errand);
+            lock(&hand.0).errand = Some(errand);
+            self.given.push(hand);
             return;
         }
-        let hand = Arc::new(Hand(Mutex::new((Some(errand), None))));
+        let hand = Arc::new(Hand(Mutex::new(Held { errand: Some(errand), waker: None, rings_at: None })));
         self.tasks.spawn(carry(Arc::clone(&self.shared), hand, Arc::clone(&self.inbox)));
+    }
+
+    /// Lets those go who were handed something since.
+    pub(crate) fn set_off(&mut self) {
+        self.given.drain(..).for_each(|hand| hand.set_off());
     }
 
     /// The next answer; pending also where there is nothing to wait for.
@@ -109,33 +132,42 @@ impl Couriers {
 }
 
 impl Hand {
-    fn give(&self, errand: Errand) {
-        let mut kept = lock(&self.0);
-        kept.0 = Some(errand);
-        let waker = kept.1.take();
-        drop(kept);
-        if let Some(waker) = waker {
-            waker.wake();
+    /// The request is set off by whoever hands it over, in the courier's name: that one need not be woken before there is
+    /// an answer, if it has set its alarm already.
+    fn set_off(&self) {
+        let mut held = lock(&self.0);
+        let Held { errand: Some(errand), waker: Some(waker), rings_at } = &mut *held else { return };
+        let sleeps_on =
+            rings_at.is_some_and(|at| at <= errand.expires) && errand.span.in_scope(|| errand.begun.set_off(waker));
+        if !sleeps_on {
+            waker.wake_by_ref();
         }
     }
 
-    fn poll_errand(&self, cx: &mut Context<'_>) -> Poll<Errand> {
-        let mut kept = lock(&self.0);
-        if let Some(errand) = kept.0.take() {
+    fn poll_errand(&self, alarm: &Alarm, cx: &mut Context<'_>) -> Poll<Errand> {
+        let mut held = lock(&self.0);
+        if let Some(errand) = held.errand.take() {
             return Poll::Ready(errand);
         }
-        kept.1 = Some(cx.waker().clone());
+        held.rings_at = alarm.rings_at();
+        if !held.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            held.waker = Some(cx.waker().clone());
+        }
         Poll::Pending
     }
 }
 
 /// A courier's life: it ends when it is aborted, or nobody can hand it anything any more.
 async fn carry(shared: Arc<Shared>, hand: Arc<Hand>, inbox: Arc<Inbox>) {
+    let mut alarm = Alarm::default();
     loop {
-        let Errand { id, span, request, timeout } = poll_fn(|cx| hand.poll_errand(cx)).await;
-        let answer = exchange(&shared, request, timeout).instrument(span).await;
+        let Errand { id, span, mut begun, expires } = poll_fn(|cx| hand.poll_errand(&alarm, cx)).await;
+        let outcome = exchange(&shared, &mut begun, &mut alarm, expires).instrument(span).await;
+        // What brought no answer may still be under way, and is to end now.
+        let left = outcome.is_ok().then(|| begun.left());
+        let answer = Answer { id, outcome, _left: left };
         let mut kept = lock(&inbox.0);
-        kept.0.push_back((Arc::clone(&hand), (id, answer)));
+        kept.0.push_back((Arc::clone(&hand), answer));
         // Whoever was woken takes all that has come until then.
         let waker = kept.1.take();
         drop(kept);

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
+use http::uri::Authority;
 use jobwatch::{LookError, TransportError};
 
 /// The most of the client's own words that is kept, in characters.
@@ -17,7 +18,8 @@ pub(crate) fn translate(error: reqwest::Error) -> TransportError {
         LookError::BadUrl => String::new(),
         _ => words(&error),
     };
-    TransportError::new(look_error, message)
+    let server = error.url().and_then(|url| Authority::try_from(url.authority()).ok());
+    TransportError::new(look_error, message).at(server.as_ref())
 }
 
 fn classify(error: &reqwest::Error) -> LookError {

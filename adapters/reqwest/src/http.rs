@@ -1,22 +1,29 @@
 //! reqwest, set up to do what it is told and nothing else.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
-use http::{Extensions, HeaderMap, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
 use hyper_util::client::legacy::connect::HttpInfo;
 use jobwatch::driver::body::ENCODINGS;
+use jobwatch::driver::meter::origin;
 use jobwatch::{LookError, TransportError};
 use reqwest::{Response, Url};
 use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
 
 use crate::errors::{causes, is_break_before_the_answer, translate, words};
 
 /// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
 const IDLE_AGE: Duration = Duration::from_secs(90);
+
+/// Most paths of looks have fewer bytes.
+const USUAL_PATH: usize = 120;
 
 /// A client: no redirects, nothing kept but connections. Proxies come from the environment.
 ///
@@ -26,8 +33,43 @@ const IDLE_AGE: Duration = Duration::from_secs(90);
 pub(crate) struct Http {
     client: reqwest::Client,
     answered: Ports,
-    /// Where most requests go, and the address of its root.
+    /// Where most requests go, and an address there with a path that takes as much room as most do.
     home: OnceLock<(Scheme, Authority, Url)>,
+}
+
+/// A request that was begun. Nothing is sent before it is polled.
+pub(crate) struct Begun {
+    sending: Sending,
+    /// What is needed to send it once more; `None` where that might change something.
+    again: Option<(Method, Vec<(HeaderName, HeaderValue)>)>,
+    pub(crate) origin: String,
+}
+
+enum Sending {
+    UnderWay(<reqwest::Client as Service<reqwest::Request>>::Future),
+    /// Seldom, and large.
+    Answered(Option<Box<reqwest::Result<Response>>>),
+    Refused(TransportError),
+}
+
+/// What is left of a request that was answered.
+pub(crate) struct Left(#[allow(dead_code)] Sending); // its memory alone is of use
+
+impl Begun {
+    /// What is of no use any more but takes a while to take apart.
+    pub(crate) fn left(self) -> Left {
+        Left(self.sending)
+    }
+
+    /// Lets it get as far as it gets at once, and wake this one when it can go on. Tells whether it waits for anything.
+    pub(crate) fn set_off(&mut self, waker: &Waker) -> bool {
+        if let Sending::UnderWay(sending) = &mut self.sending
+            && let Poll::Ready(answer) = Pin::new(sending).poll(&mut Context::from_waker(waker))
+        {
+            self.sending = Sending::Answered(Some(Box::new(answer)));
+        }
+        matches!(self.sending, Sending::UnderWay(_))
+    }
 }
 
 /// Local ports of connections.
@@ -61,19 +103,40 @@ impl Http {
         Ok(Self { client, answered: Ports::none(), home: OnceLock::new() })
     }
 
-    /// Sends a request; the body of the answer is still to be read.
+    /// Begins to send a request, as far as that can be done without a connection.
+    pub(crate) fn begin(&self, request: Request<Vec<u8>>) -> Begun {
+        // Of a copy only this is needed: an error tells the address.
+        let again = (request.method().is_safe() && request.body().is_empty()).then(|| {
+            let headers = request.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
+            (request.method().clone(), headers.collect())
+        });
+        let origin = origin(request.uri());
+        let sending = match self.prepare(request) {
+            Ok(request) => Sending::UnderWay((&self.client).call(request)),
+            Err(error) => Sending::Refused(error),
+        };
+        Begun { sending, again, origin }
+    }
+
+    /// Sends what was begun; the body of the answer is still to be read.
     ///
     /// A server may close an idle connection at any time, also at the moment when the next request is on its way: that
     /// says nothing about the server's health, and such a request is repeated once, if it only asks.
-    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Response, TransportError> {
-        let request = self.prepare(request)?;
-        let again = if request.method().is_safe() { request.try_clone() } else { None };
-        let answer = match (self.client.execute(request).await, again) {
-            (Err(error), Some(again)) if self.had_answered(&error) && is_break_before_the_answer(&error) => {
-                self.client.execute(again).await
-            }
-            (answer, _) => answer,
+    pub(crate) async fn send(&self, begun: &mut Begun) -> Result<Response, TransportError> {
+        let mut answer = match &mut begun.sending {
+            Sending::UnderWay(sending) => sending.await,
+            Sending::Answered(answer) => *answer.take().expect("it is sent once"),
+            Sending::Refused(error) => return Err(error.clone()),
         };
+        if let (Err(error), Some((method, headers))) = (&answer, begun.again.take())
+            && self.had_answered(error)
+            && is_break_before_the_answer(error)
+            && let Some(url) = error.url()
+        {
+            let mut again = reqwest::Request::new(method, url.clone());
+            again.headers_mut().extend(headers);
+            answer = self.client.execute(again).await;
+        }
         let answer = answer.map_err(translate)?;
         if let Some(connection) = answer.extensions().get::<HttpInfo>() {
             self.answered.note(connection.local_addr().port());
@@ -107,15 +170,16 @@ impl Http {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return Err(bad()) };
         if let Some((_, _, home)) = self.home.get().filter(|home| home.0 == *scheme && home.1 == *authority) {
             let mut url = home.clone();
+            // What is in its place has about this length: the room is there.
             url.set_path(uri.path());
             url.set_query(uri.query());
             return Ok(url);
         }
         if self.home.get().is_none()
-            && let Ok(root) = Url::parse(&format!("{scheme}://{authority}/"))
+            && let Ok(home) = Url::parse(&format!("{scheme}://{authority}/{}", "-".repeat(USUAL_PATH)))
         {
             // Another thread may have been first.
-            let _ = self.home.set((scheme.clone(), authority.clone(), root));
+            let _ = self.home.set((scheme.clone(), authority.clone(), home));
         }
         Url::parse(&uri.to_string()).map_err(|_| bad())
     }

@@ -79,22 +79,25 @@
 //! Requests and ends of jobs are told with `tracing` at `debug`: ids, statuses and times, never the value of a header
 //! or the query of a URL.
 
+mod alarm;
 mod client;
 mod clock;
 mod couriers;
 mod errors;
 mod exchange;
+mod handles;
 mod http;
 mod wait_all;
 
 pub use client::{Client, ClientBuilder};
+pub use handles::{Stopper, Tracker};
 pub use jobwatch::{
     self, BuildError, CancelError, Cancellation, Credentials, Dialect, EndReason, Finished, FirstLook, FleetEvent,
     IdError, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
     RateLimit, SnapshotError, Spacing, Stats, Status, SubmitError, TrackError, TransportError,
 };
 pub use reqwest;
-pub use wait_all::{Step, Stopper, Tracker, WaitAll};
+pub use wait_all::{Step, WaitAll};
 
 /// The code of the package's page, compiled.
 #[cfg(doctest)]

@@ -12,18 +12,20 @@ use http::Request;
 use jobwatch::driver::{Feed, meter};
 use jobwatch::{
     Backend, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, JobSnapshot, Policy, RequestId,
-    SnapshotError, Stats, Timestamp, TrackError,
+    SnapshotError, Stats, Timestamp,
 };
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
-use tokio::time::{Instant, Sleep, sleep};
 use tracing::{debug, debug_span};
 
+use crate::alarm::Alarm;
 use crate::client::Shared;
-use crate::couriers::{Couriers, Errand};
+use crate::couriers::{Answer, Couriers, Errand};
+use crate::exchange::begin;
+use crate::handles::{Order, Stopper, Tracker};
 
-/// A machine that was suspended notices within this time that it is late.
-pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// So many requests are sent before what has come meanwhile is heard.
+const SENT_AT_ONCE: usize = 32;
 
 /// So long after the runtime has looked at its sockets it need not look again before something is sent: what comes within
 /// that time might as well come a moment later, when the request is under way.
@@ -48,8 +50,9 @@ pub struct WaitAll {
     class: Arc<str>,
     fleet: Fleet,
     couriers: Couriers,
-    /// Made at the first sleep, since it needs a runtime.
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
+    /// The present instant, as of when the clock was read last: it is not read for each of many answers that came together.
+    at: Timestamp,
     /// A turn of the runtime that is waited for, before anything is sent.
     turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// When the runtime has looked at its sockets.
@@ -62,6 +65,8 @@ pub struct WaitAll {
     allowance: Option<u64>,
     /// A request that is ready and cannot be sent yet: it is not allowed, or the runtime has its turn first.
     held: Option<(RequestId, Request<Vec<u8>>, Duration)>,
+    /// What is left of exchanges that are over.
+    spent: Vec<Answer>,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
     /// What a tracker sends; `None` without one, or once the last is gone.
@@ -80,65 +85,13 @@ pub enum Step {
     NeedsAllowance,
 }
 
-/// Adds jobs to a running [`WaitAll`] from anywhere; see [`Client::track`](crate::Client::track). Cloning it is cheap.
-#[derive(Clone)]
-pub struct Tracker {
-    orders: mpsc::UnboundedSender<Order>,
-}
-
-enum Order {
-    Add(JobRef),
-    Wake(String),
-}
-
-impl Tracker {
-    /// Has this job waited for, too. Needs no runtime and never blocks.
-    ///
-    /// An id that is waited for already is waited for and told twice.
-    ///
-    /// # Errors
-    /// The wait is gone, and nobody would hear of the job: it is given back.
-    pub fn add(&self, job: JobRef) -> Result<(), TrackError> {
-        self.orders.send(Order::Add(job)).map_err(|refused| match refused.0 {
-            Order::Add(job) => TrackError::new(job),
-            Order::Wake(_) => unreachable!("what was sent comes back"),
-        })
-    }
-
-    /// Something outside, such as a webhook, says "look now" at the job of this id: its next look comes as soon as
-    /// `min_delay`, limits and a throttle allow. A hint and no more: what ended the job is what the backend answers. Needs
-    /// no runtime and never blocks; an id that is not waited for, and a wait that is gone, are none the worse for it.
-    pub fn wake(&self, id: impl Into<String>) {
-        let _ = self.orders.send(Order::Wake(id.into()));
-    }
-}
-
-impl fmt::Debug for Tracker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracker").finish_non_exhaustive()
-    }
-}
-
-/// Stops a [`WaitAll`] from anywhere: the jobs that are left end as `stopped`, at once.
-#[derive(Clone)]
-pub struct Stopper {
-    stops: mpsc::Sender<()>,
-}
-
-impl Stopper {
-    /// Stops the wait. The jobs themselves go on.
-    ///
-    /// Needs no runtime and never blocks; a wait that sleeps wakes up.
-    pub fn stop(&self) {
-        // A wait that has ended needs no stopping, and one that is about to stop needs no second word.
-        let _ = self.stops.try_send(());
-    }
-}
-
-impl fmt::Debug for Stopper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stopper").finish_non_exhaustive()
-    }
+/// What is to be done when nothing can be sent, or that more can be.
+enum Next {
+    Send,
+    BeAllowed,
+    Renew,
+    Sleep { until: Timestamp },
+    Nothing,
 }
 
 impl WaitAll {
@@ -181,13 +134,15 @@ impl WaitAll {
             shared,
             class,
             fleet,
-            timer: None,
+            alarm: Alarm::default(),
+            at: Timestamp::UNIX_EPOCH,
             turn: None,
             turned_at: None,
             pending_since: None,
             renewal: None,
             allowance: None,
             held: None,
+            spent: Vec::new(),
             feed: Feed::empty(),
             orders: None,
             stops,
@@ -279,13 +234,15 @@ impl WaitAll {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
-        let now = self.now();
-        if self.pending_since.take().is_some_and(|since| now.saturating_since(since) < SEEN) {
-            self.turned_at = Some(now);
+        self.at = self.now();
+        if self.pending_since.take().is_some_and(|since| self.at.saturating_since(since) < SEEN) {
+            self.turned_at = Some(self.at);
         }
         let step = self.poll_on(cx);
+        self.couriers.set_off();
+        self.spent.clear();
         if step.is_pending() {
-            self.pending_since = Some(self.now());
+            self.pending_since = Some(self.at);
         }
         step
     }
@@ -294,31 +251,28 @@ impl WaitAll {
         loop {
             // Before the fleet is asked: an answer that is there has not expired.
             self.take_what_came(cx);
-            let fed = !self.feed.take_some(&mut self.fleet, self.shared.clock.now());
-            if self.held.is_some() {
+            let fed = !self.feed.take_some(&mut self.fleet, self.at);
+            if self.needs_allowance() {
                 // No job is stepped that could not be asked for.
-                if self.allowance != Some(0) {
-                    ready!(self.poll_turn(cx));
-                    self.send_held();
-                    continue;
-                }
                 return match self.fleet.next_event() {
                     Some(event) => Poll::Ready(Some(self.told(event))),
                     None => Poll::Pending,
                 };
             }
-            let action = self.fleet.poll(self.now());
-            if let FleetAction::Send { id, request, timeout } = action {
-                self.held = Some((id, request, timeout));
-                if self.allowance == Some(0) {
-                    return Poll::Ready(Some(Step::NeedsAllowance));
+            let next = ready!(self.poll_send(cx));
+            self.couriers.set_off();
+            match next {
+                Next::Send => {
+                    self.at = self.now();
+                    continue;
                 }
-                continue;
-            }
-            if let FleetAction::Renew = action {
-                let (shared, refused) = (Arc::clone(&self.shared), Arc::clone(self.fleet.backend()));
-                self.renewal = Some(Box::pin(async move { Shared::renew(&shared, refused).await }));
-                continue;
+                Next::BeAllowed => return Poll::Ready(Some(Step::NeedsAllowance)),
+                Next::Renew => {
+                    let (shared, refused) = (Arc::clone(&self.shared), Arc::clone(self.fleet.backend()));
+                    self.renewal = Some(Box::pin(async move { Shared::renew(&shared, refused).await }));
+                    continue;
+                }
+                Next::Sleep { .. } | Next::Nothing => {}
             }
             // After it was asked: polling ends waits, too.
             if let Some(event) = self.fleet.next_event() {
@@ -329,8 +283,9 @@ impl WaitAll {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let FleetAction::Sleep { until } = action {
-                ready!(self.poll_sleep(until, cx));
+            if let Next::Sleep { until } = next {
+                ready!(self.alarm.poll(&self.shared.clock, until, cx));
+                self.at = self.now();
             } else if self.orders.is_some() {
                 // A tracker may send more.
                 return Poll::Pending;
@@ -341,19 +296,40 @@ impl WaitAll {
             }
         }
     }
+    /// Sends what the fleet wants sent, some of it at a time.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        for _ in 0..SENT_AT_ONCE {
+            if self.held.is_none() {
+                // The memory that one exchange gives back is the next one's: it is near, and of the right size.
+                drop(self.spent.pop());
+                match self.fleet.poll(self.at) {
+                    FleetAction::Send { id, request, timeout } => self.held = Some((id, request, timeout)),
+                    FleetAction::Sleep { until } => return Poll::Ready(Next::Sleep { until }),
+                    FleetAction::Renew => return Poll::Ready(Next::Renew),
+                    FleetAction::Idle => return Poll::Ready(Next::Nothing),
+                }
+                if self.needs_allowance() {
+                    return Poll::Ready(Next::BeAllowed);
+                }
+            }
+            ready!(self.poll_turn(cx));
+            self.send_held();
+        }
+        Poll::Ready(Next::Send)
+    }
 
     /// Ready when the runtime has looked at its sockets not long ago; see [`exchange_from_rest`].
     ///
     /// [`exchange_from_rest`]: crate::exchange::exchange_from_rest
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = self.now();
-        if self.turned_at.is_some_and(|at| now.saturating_since(at) < SEEN) {
+        if self.turned_at.is_some_and(|at| self.at.saturating_since(at) < SEEN) {
             self.turn = None;
             return Poll::Ready(());
         }
         ready!(self.turn.get_or_insert_with(|| Box::pin(yield_now())).as_mut().poll(cx));
         self.turn = None;
-        self.turned_at = Some(now);
+        self.at = self.now();
+        self.turned_at = Some(self.at);
         Poll::Ready(())
     }
 
@@ -404,7 +380,7 @@ impl WaitAll {
     fn take_what_came(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(())) = self.stops.poll_recv(cx) {
             self.feed.stop();
-            self.fleet.stop_all(self.now());
+            self.fleet.stop_all(self.at);
             self.couriers.abort_all();
             self.fleet.forget_requests();
             self.held = None;
@@ -413,8 +389,8 @@ impl WaitAll {
             && let Poll::Ready(order) = orders.poll_recv(cx)
         {
             match order {
-                Some(Order::Add(job)) => drop(self.add(job)),
-                Some(Order::Wake(id)) => drop(self.fleet.wake_id(&id, self.shared.clock.now())),
+                Some(Order::Add(job)) => drop(self.fleet.insert(job, self.at)),
+                Some(Order::Wake(id)) => drop(self.fleet.wake_id(&id, self.at)),
                 None => self.orders = None,
             }
         }
@@ -422,27 +398,15 @@ impl WaitAll {
             && let Poll::Ready(renewed) = renewal.as_mut().poll(cx)
         {
             self.renewal = None;
-            self.fleet.renewed(self.now(), renewed);
+            self.fleet.renewed(self.at, renewed);
         }
-        while let Poll::Ready((id, answer)) = self.couriers.poll_answer(cx) {
-            match answer {
-                Ok(response) => self.fleet.handle_response(self.now(), id, &response),
-                Err(error) => self.fleet.handle_error(self.now(), id, &error),
+        while let Poll::Ready(answer) = self.couriers.poll_answer(cx) {
+            match &answer.outcome {
+                Ok(response) => self.fleet.handle_response(self.at, answer.id, response),
+                Err(error) => self.fleet.handle_error(self.at, answer.id, error),
             }
+            self.spent.push(answer);
         }
-    }
-
-    /// Ready when it is time to ask the fleet again; that may be sooner than it said.
-    fn poll_sleep(&mut self, until: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
-        // tokio's timers round up to whole milliseconds, so that nothing is polled a moment too early, over and over.
-        let time = until.saturating_since(self.now()).min(LONGEST_SLEEP);
-        let at = Instant::now() + time;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(time)));
-        // One that rings sooner does no harm, and costs less than to set it anew.
-        if timer.is_elapsed() || timer.deadline() > at {
-            timer.as_mut().reset(at);
-        }
-        timer.as_mut().poll(cx)
     }
 
     fn send_held(&mut self) {
@@ -450,7 +414,9 @@ impl WaitAll {
         self.allowance = self.allowance.map(|left| left.saturating_sub(1));
         let job = self.fleet.job(id.job()).map(tracing::field::debug);
         let span = debug_span!("look", job, jobs = self.fleet.asked_for(id));
-        self.couriers.send(Errand { id, span, request, timeout });
+        let expires = self.at.saturating_add(timeout);
+        let begun = span.in_scope(|| begin(&self.shared.http, request));
+        self.couriers.send(Errand { id, span, begun, expires });
     }
 }
 

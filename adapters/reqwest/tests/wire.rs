@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // in shared functions too
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -180,6 +181,42 @@ async fn nothing_secret_is_said_or_logged() {
     for word in ["job-1", "status=200", "answered", "not answered", "the wait has ended", "outcome=succeeded"] {
         assert!(log.contains(word), "no {word:?} in {log}");
     }
+}
+
+/// Also one that was sent while its carrier slept: the connection is left, and the wait goes on with another.
+#[tokio::test]
+async fn a_request_that_hangs_is_given_up_when_its_time_is_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (asked, given_up) = (Arc::clone(&asked), Arc::clone(&given_up));
+            tokio::spawn(async move {
+                while !read_head(&mut stream).await.is_empty() {
+                    if asked.fetch_add(1, Ordering::Relaxed) == 2 {
+                        let _ = stream.read(&mut [0]).await;
+                        given_up.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    let body = if given_up.load(Ordering::Relaxed) { DONE } else { b"{\"result\":\"pending\"}" };
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                    let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
+                }
+            });
+        }
+    });
+    let policy = Policy::builder()
+        .with_min_delay(Duration::from_millis(10))
+        .with_max_delay(Duration::from_millis(10))
+        .with_attempt_timeout(Duration::from_millis(300))
+        .with_max_polls(1_000)
+        .build()
+        .unwrap();
+    let client = Client::builder(Dialect::tracker()).base_url(url).policy(policy).rate(None).build().unwrap();
+    let finished = client.wait(&JobRef::new("job").unwrap()).await;
+    assert_eq!(finished.outcome, Outcome::Succeeded, "{finished:?}");
+    assert!(finished.failed_requests >= 1, "{finished:?}");
 }
 
 /// One look.

@@ -8,7 +8,7 @@ use jobwatch_conformance::{Identity, TlsServer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use super::send_and_read;
+use super::{begin, send_and_read};
 use crate::http::Http;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfull";
@@ -23,7 +23,8 @@ fn ask(server: &TlsServer) -> Result<Vec<u8>, TransportError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let http = Http::new(1, roots, |http| http).unwrap();
-        let answer = tokio::time::timeout(PATIENCE, send_and_read(&http, request, 1_000)).await.unwrap();
+        let answer =
+            tokio::time::timeout(PATIENCE, send_and_read(&http, &mut begin(&http, request), 1_000)).await.unwrap();
         answer.map(http::Response::into_body)
     })
 }
