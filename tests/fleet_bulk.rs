@@ -437,6 +437,23 @@ mod members {
         }
     }
 
+    /// The deadline's own instant is past it: there is no other look.
+    #[test]
+    fn left_out_at_the_very_deadline_is_asked_for_alone() {
+        let policy = patient().with_min_delay(millis(9_500)).with_max_delay(millis(9_500)).with_total_timeout(secs(10));
+        let (oven, mut world) = (Oven::default(), World::new(backend(), policy));
+        world.insert(5);
+        world.run(&mut |sent| {
+            let mut entries = oven.entries(sent, secs(5));
+            entries.retain(|(id, _)| !sent.bulk || id != "job-3" || sent.time() < secs(5));
+            let reply = if sent.bulk { list(&entries) } else { oven.serve(sent, secs(5)) };
+            let Reply::Answer(_, response) = reply else { panic!() };
+            Reply::Answer(if sent.time() < secs(5) { Duration::ZERO } else { millis(500) }, response)
+        });
+        assert!(world.bulk().any(|sent| sent.time() == millis(9_500)));
+        assert_eq!(world.ended(Outcome::Succeeded), 5);
+    }
+
     #[test]
     fn counts_are_of_requests_here_and_of_askings_there() {
         let (oven, mut world) = (Oven::default(), world(0));
