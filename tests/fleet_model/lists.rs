@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use jobwatch::Timestamp;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::http_support::millis;
 use crate::list_duo::{Duo, Setup};
@@ -86,6 +88,25 @@ fn wind_up(duo: &mut Duo, says: &[Say]) {
             duo.clock = until;
         }
     }
+}
+
+/// What is compared is there: lists of several jobs, again and again.
+#[test]
+fn the_histories_are_full_of_lists() {
+    let mut runner = TestRunner::deterministic();
+    let story = (setup(), prop::collection::vec(op(), 150), prop::collection::vec(say(), 20));
+    let (mut lists, mut members) = (0, 0);
+    for _ in 0..20 {
+        let (setup, ops, says) = story.new_tree(&mut runner).unwrap().current();
+        let mut duo = Duo::new(setup);
+        for op in &ops {
+            apply(&mut duo, op);
+        }
+        wind_up(&mut duo, &says);
+        (lists, members) = (lists + duo.lists, members + duo.members);
+    }
+    println!("{lists} lists of {members} jobs in twenty histories");
+    assert!(lists > 200 && members > 2 * lists, "{lists} lists of {members} jobs");
 }
 
 proptest! {
