@@ -65,6 +65,25 @@ fn regression_news_that_nobody_drains_take_no_memory() {
     }
 }
 
+/// As long as they are few, and four each are few, nobody misses one: here each job has two unknown words, each told twice.
+#[test]
+fn every_change_of_a_while_is_kept_in_its_order() {
+    let mut world = World::new(kiln(), every_second()).limits(100, None);
+    let handles = world.insert(100);
+    for round in 0..2 {
+        while let jobwatch::FleetAction::Send { id, .. } = world.fleet.poll(world.clock) {
+            let word = format!(r#"{{"state":"phase {round}"}}"#);
+            world.fleet.handle_response(world.clock, id, &response(200, &[], word));
+        }
+        world.clock = world.clock.saturating_add(http_support::secs(1));
+    }
+    world.drain();
+    for handle in handles {
+        let words: Vec<_> = world.changes.iter().filter(|(of, _)| *of == handle).map(|(_, word)| word).collect();
+        assert_eq!(words, ["phase 0", "phase 1"]);
+    }
+}
+
 /// Who adds jobs and takes them out again, and never asks for news, is told nothing and keeps nothing.
 #[test]
 fn regression_news_of_jobs_that_were_taken_out_took_memory() {
