@@ -125,7 +125,8 @@ impl Workers {
 
     /// Whether anything can fall into the inbox but the answers to what is sent from now on.
     pub(crate) fn is_alone(&self) -> bool {
-        self.threads.is_empty() && Arc::strong_count(&self.inbox) == 1
+        // Each thread has its own way in, and says nothing while it has nothing to do.
+        self.in_flight == 0 && Arc::strong_count(&self.inbox) == 1 + self.threads.len()
     }
 
     /// Has a request sent; fails where the system gives no thread and there is none yet.
