@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::classify::{Context, is_success, malformed};
 use super::description::{Bulk, JobClass};
-use super::names::Names;
 use super::rate_limit::exhausted_for;
 use super::{Dialect, Reading, Rule, as_text, at, shortened};
 use crate::{Hint, LookError, Observation, Timestamp};
@@ -71,7 +70,7 @@ impl Dialect {
         let entries = told.into_iter().filter_map(|(id, reading)| Some((id, reading?))).collect();
         let next = bulk.next.as_ref().and_then(|(pointer, _)| at(context.body.as_ref()?, pointer)).and_then(as_text);
         let next = next.filter(|token| !token.is_empty());
-        BulkAnswer::Entries { entries, next, cool_down: exhausted_for(answer.headers(), Names::of(answer.headers())) }
+        BulkAnswer::Entries { entries, next, cool_down: exhausted_for(answer.headers()) }
     }
 }
 

@@ -247,7 +247,7 @@ impl<'a> Context<'a> {
             _ => None,
         };
         // What else an answer asks for concerns its job alone; an exhausted quota concerns all.
-        reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers, self.names));
+        reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers));
         reading.state = reading.state.map(|state| shortened(&state).into_owned());
         reading.message = reading.message.map(|message| shortened(&message).into_owned());
         if matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. }) {

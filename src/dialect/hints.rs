@@ -19,7 +19,6 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName};
 
-use super::names::Names;
 use super::rate_limit::{exhausted_for, reset};
 use crate::{Hint, Timestamp};
 
@@ -138,7 +137,7 @@ impl Answer<'_> {
             HintSource::RetryAfterMs => self.retry_after_ms(),
             HintSource::RetryAfter => self.retry_after(),
             HintSource::Body => self.body,
-            HintSource::RateLimit => exhausted_for(self.headers, Names::of(self.headers)),
+            HintSource::RateLimit => exhausted_for(self.headers),
             HintSource::RateLimitReset => reset(self.headers, self.now),
         }
     }

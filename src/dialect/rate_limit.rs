@@ -22,8 +22,8 @@ pub(super) fn nothing_remains(headers: &HeaderMap) -> bool {
 /// How long the `RateLimit` structured field says that nothing is left: the largest `t` among its items with `r=0`.
 ///
 /// A malformed field says nothing, and neither does one that a cache kept (`Age` above zero).
-pub(crate) fn exhausted_for(headers: &HeaderMap, names: Names) -> Option<Duration> {
-    if !names.may_have(&RATE_LIMIT) {
+pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Duration> {
+    if !Names::of(headers).may_have(&RATE_LIMIT) {
         return None;
     }
     let quotas = rate_limit(headers)?;
@@ -248,7 +248,7 @@ mod tests {
         for (lines, remaining, structured) in rows {
             let headers = parse(lines);
             assert_eq!(nothing_remains(&headers), *remaining, "{lines:?}");
-            assert_eq!(exhausted_for(&headers, Names::of(&headers)).is_some(), *structured, "{lines:?}");
+            assert_eq!(exhausted_for(&headers).is_some(), *structured, "{lines:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::slab::View;
 use super::step::MOST_LEFTOVERS;
 use super::words::JobHandle;
 use super::{Fleet, News, Renewal};
-use crate::dialect::{Names, exhausted_for};
+use crate::dialect::exhausted_for;
 use crate::finished::TransportError;
 use crate::job::{HopId, Refused, Taken};
 use crate::{Observation, Timestamp};
@@ -33,7 +33,7 @@ impl Fleet {
         let (failed, renewals, led_by) = (job.failed_requests(), job.asked_with(), job.led_by());
         let Some(mut taken) = job.handle_response(&rules.terms(), now, hop, response) else { return false };
         // An exhausted quota is everybody's, also where the answer is a redirect, a result, or leads to one.
-        taken.cool_down = taken.cool_down.or_else(|| exhausted_for(response.headers(), Names::of(response.headers())));
+        taken.cool_down = taken.cool_down.or_else(|| exhausted_for(response.headers()));
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| {
             stats.failed_requests += u64::from(failed);
@@ -77,7 +77,7 @@ impl Fleet {
     ) {
         let reading = self.backend.dialect().read(response, now);
         let throttled = matches!(reading.observation, Observation::Throttled { .. });
-        let cool_down = reading.cool_down.or_else(|| exhausted_for(response.headers(), Names::of(response.headers())));
+        let cool_down = reading.cool_down.or_else(|| exhausted_for(response.headers()));
         let longest = self.policy_of(0).max_retry_after();
         if throttled || cool_down.is_some() {
             let taken = Taken { throttled, cool_down, ..Taken::default() };

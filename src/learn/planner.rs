@@ -202,22 +202,21 @@ impl Program {
         // The sum over jobs of the age at which each is found to have ended.
         let mut found = vec![0.0; PLAN_LENGTH];
         let mut chosen = vec![(self.gaps[self.gaps.len() - 1] / UNIT) as u32; PLAN_LENGTH];
-        let mut near = self.gaps.len() - 1;
+        let last = self.gaps.len() - 1;
+        let mut near = last;
         // The last age for which a gap was searched, that gap, and where it leads to.
         let (mut searched, mut gap, mut instant) = (f64::INFINITY, 0.0, 0.0);
         for place in (0..PLAN_LENGTH - 1).rev() {
-            let Step { survival, seen, .. } = self.steps[place];
+            let Step { age, survival, seen, .. } = self.steps[place];
             if survival <= 0.0 {
                 continue;
             }
             // From an age so little earlier the same instant is the best.
-            let earlier = searched - self.steps[place].age;
-            if earlier <= NEGLIGIBLE * gap {
-                gap = (instant - self.steps[place].age).min(self.gaps[self.gaps.len() - 1]);
+            if searched - age <= NEGLIGIBLE * gap {
+                gap = (instant - age).min(self.gaps[last]);
             } else {
                 (gap, near) = self.best_gap(place, cost, &value, near);
-                searched = self.steps[place].age;
-                instant = searched + gap;
+                (searched, instant) = (age, age + gap);
             }
             let (next, now) = self.now(place, gap, cost);
             value[place] = Self::ahead(place, next, now, &value);
