@@ -28,7 +28,7 @@ impl Fleet {
             Some(most) if !kept.is_out() && self.may_share(first) => usize::from(most).min(kept.company.most()),
             _ => 1,
         };
-        // Its deadline is no other look of its own.
+        // Its deadline's timer is no other look of its own.
         self.timers.clear(first);
         let mut members = Vec::new();
         if most > 1 {
@@ -106,7 +106,10 @@ impl Fleet {
         let (handle, lane) = (self.slab.handle(slot), self.slab.at(slot).lane);
         let Some((rules, job)) = self.open(lane, slot) else { return false };
         let joined = job.share(&rules.backend, &rules.policy, now).map(|attempt| members.push((handle, attempt)));
-        if joined.is_none() {
+        if joined.is_some() {
+            // By its deadline's timer it would be considered for the free places.
+            self.timers.clear(slot);
+        } else {
             self.slab.close(slot);
         }
         joined.is_some()

@@ -60,6 +60,22 @@ fn regression_free_places_were_lost_on_those_who_are_in_the_list() {
     assert!(world.sent.iter().all(|sent| sent.ids.len() == 10), "{:?}", world.sent);
 }
 
+/// The same for those who stood in line, and have a timer for their deadline, which comes before the others' own looks.
+#[test]
+fn regression_the_deadlines_of_those_in_the_list_took_its_free_places() {
+    let oven = Oven::default();
+    let mut world = World::new(backend(), patient().with_total_timeout(secs(30)));
+    world.insert(6);
+    let rare = patient().with_max_delay(secs(60)).with_factor(1_000.0).build().unwrap();
+    let class = world.fleet.add_class("rare", rare.into());
+    for n in 6..10 {
+        world.fleet.insert_in(class, job(&format!("job-{n}")), world.clock);
+    }
+    world.run_until(at(secs(5)), &mut |sent| oven.serve(sent, secs(100)));
+    assert!(world.sent.len() >= 4);
+    assert!(world.sent.iter().all(|sent| sent.ids.len() == 10), "{:?}", world.sent);
+}
+
 /// Those that cannot share are not passed by one by one, over and over, by those that can.
 #[test]
 fn a_line_of_loners_is_not_searched_for_company_for_ever() {
