@@ -308,7 +308,7 @@ impl Deed {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(http_support::cases(100))]
 
     /// Wherever jobs are sent: no lane's limits are exceeded, and nobody who asked for silence is asked.
     #[test]

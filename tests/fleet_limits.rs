@@ -60,7 +60,7 @@ impl Mood {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(http_support::cases(60))]
 
     /// The meters of the world count every request and panic at the first that is too many.
     #[test]

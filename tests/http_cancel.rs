@@ -466,7 +466,7 @@ mod time {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(http_support::cases(300))]
 
     /// Whatever is answered and whenever the driver comes round, a cancellation ends, within its time and its budget.
     #[test]

@@ -1012,7 +1012,7 @@ mod histories {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(http_support::cases(150))]
 
         #[test]
         fn whatever_happens(ops in prop::collection::vec(op(), 1..150), limit in 1_usize..6, end in prop_oneof![Just(None), kind().prop_map(Some)]) {
@@ -1051,7 +1051,7 @@ mod histories {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(http_support::cases(20))]
 
         /// Nobody starves: who is due waits for those before him in line, and for nobody else.
         #[test]

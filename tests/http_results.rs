@@ -591,7 +591,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(http_support::cases(400))]
 
     /// The first end that an answer about the job tells is the outcome, whatever comes afterwards; the result is one that
     /// was found or an address abroad, and where there is none it is said why.

@@ -713,7 +713,7 @@ mod renewal {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(http_support::cases(300))]
 
     /// Whatever is answered and whenever the driver comes round, a create without a key is sent once.
     #[test]

@@ -841,7 +841,7 @@ mod snapshots {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(http_support::cases(400))]
 
         /// A tampered snapshot is refused with a typed error, or lives on and ends; it asks no foreign origin.
         #[test]
@@ -908,7 +908,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(http_support::cases(300))]
 
         /// Guarantee 12: a failed request is never reported as a failed job.
         #[test]

@@ -2,6 +2,9 @@
 #![cfg(all(feature = "alloc", feature = "serde"))]
 #![allow(clippy::unwrap_used)] // in shared functions too
 
+#[path = "support/cases.rs"]
+mod cases;
+
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -81,7 +84,7 @@ fn wait(policy: &Policy, plan: &Plan, duration: Duration, seed: u64) -> (jobwatc
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases::cases(48))]
 
     /// Guarantees 2 to 5, whatever was learned and under whatever policy.
     #[test]

@@ -262,7 +262,7 @@ fn a_poller_is_taken_up_where_its_state_was_left() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(http_support::cases(200))]
 
     /// The parts of the kit are what their names say.
     #[test]

@@ -163,7 +163,7 @@ impl Guests {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(150))]
 
     #[test]
     fn every_job_its_true_end_exactly_once(

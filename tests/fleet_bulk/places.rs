@@ -128,7 +128,7 @@ enum Then {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(60))]
 
     /// No place is given to a job whose minimum delay or hint forbids it, none stays free while one is allowed, and none
     /// is more than there are.

@@ -112,7 +112,7 @@ fn apply(model: &mut Model, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(300))]
 
     #[test]
     fn whatever_happens_the_model_agrees(

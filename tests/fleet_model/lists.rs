@@ -110,7 +110,7 @@ fn the_histories_are_full_of_lists() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(100))]
 
     #[test]
     fn lists_are_as_the_reference_says(

@@ -179,7 +179,7 @@ fn play(firings: &[Firing], known: &[Duration]) -> [BTreeMap<usize, Seen>; 2] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(24))]
 
     #[test]
     fn a_learning_fleet_is_as_many_fleets_that_know_the_same(

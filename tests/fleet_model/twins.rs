@@ -316,7 +316,7 @@ fn outside() -> impl Strategy<Value = Outside> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(150))]
 
     #[test]
     fn a_fleet_without_limits_is_as_many_watches(

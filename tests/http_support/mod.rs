@@ -1,8 +1,12 @@
 //! The words in which the stories over HTTP are told; the world is that of the public kit.
 #![allow(dead_code, unused_imports)] // every test file uses a part of it
 
+#[path = "../support/cases.rs"]
+mod cases;
+
 use core::time::Duration;
 
+pub(crate) use cases::cases;
 use http::Response;
 pub(crate) use jobwatch::testing::{
     HttpReply as Reply, HttpSent as Sent, HttpWorld as World, START, http_script as script,

@@ -233,7 +233,7 @@ fn answer(path: &str, name: usize, mood: Mood, salt: u64, now: Timestamp) -> Res
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::http_support::cases(300))]
 
     /// However often and whenever the key changes, every job gets its true end, once; each change costs one renewal at
     /// the most, and nothing is sent between a refusal and the new key.

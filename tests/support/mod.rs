@@ -11,12 +11,14 @@ pub(crate) mod arbitrary {
     };
 }
 
+mod cases;
+
 use core::convert::Infallible;
 use core::time::Duration;
 
+pub(crate) use cases::cases;
 pub(crate) use jobwatch::testing::{Answer as Reply, Event, START, World};
 use jobwatch::{Hint, LookError, Observation, Policy, PolicyBuilder, Timestamp};
-use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 
 pub(crate) const RUNNING: Observation = Observation::Running { hint: None };
 pub(crate) const DENIED: Observation = Observation::Lost { definite: false };
@@ -79,17 +81,6 @@ impl rand_core::TryRng for Seed {
     fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
         panic!("a poller takes one u64 and nothing else");
     }
-}
-
-/// So many cases, or as many as `PROPTEST_CASES` says; each time the same ones, unless `PROPTEST_RNG_SEED` says otherwise.
-pub(crate) fn cases(cases: u32) -> ProptestConfig {
-    let default = ProptestConfig::default();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
-    let rng_seed = match default.rng_seed {
-        RngSeed::Random => RngSeed::Fixed(1),
-        fixed @ RngSeed::Fixed(_) => fixed,
-    };
-    ProptestConfig { cases, rng_seed, failure_persistence: None, ..default }
 }
 
 /// Waits of exactly one second, for stories in which randomness is not the subject.
