@@ -14,11 +14,11 @@ use jobwatch::{
     SnapshotError, Stats, Status, Submit, SubmitAction, SubmitError, Timestamp, TransportError,
 };
 use serde::Serialize;
-use ureq::Agent;
 use ureq::tls::RootCerts;
 
+use crate::agents::Agents;
 use crate::clock::Clock;
-use crate::exchange::{self, agent, exchange};
+use crate::exchange::{self, exchange};
 use crate::wait_all::{Tracker, WaitAll};
 
 /// A blocking client for one backend. Cloning it is cheap and shares its connections.
@@ -44,7 +44,7 @@ pub struct Client {
 
 pub(crate) struct Shared {
     pub(crate) session: Session,
-    pub(crate) agent: Agent,
+    pub(crate) agents: Arc<Agents>,
     pub(crate) clock: Clock,
 }
 
@@ -110,7 +110,7 @@ impl Client {
                     submit.renewed(now(), shared.session.renew(&backend));
                 }
                 SubmitAction::Send { id, request, timeout } => {
-                    match exchange(&shared.agent, request, timeout, shared.session.max_body()) {
+                    match exchange(&shared.agents, request, timeout, shared.session.max_body()) {
                         Ok(response) => submit.handle_response(now(), id, &response),
                         Err(error) => submit.handle_error(now(), id, &error),
                     }
@@ -153,7 +153,7 @@ impl Client {
                 CancelAction::Sleep { until } => shared.sleep(until),
                 CancelAction::Renew => cancel.renewed(now(), shared.session.renew(&backend)),
                 CancelAction::Send { id, request, timeout } => {
-                    match exchange(&shared.agent, request, timeout, shared.session.max_body()) {
+                    match exchange(&shared.agents, request, timeout, shared.session.max_body()) {
                         Ok(response) => cancel.handle_response(now(), id, &response),
                         Err(error) => cancel.handle_error(now(), id, &error),
                     }
@@ -174,7 +174,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<u64, TransportError> {
         let download = Download::new(&self.shared.session.backend(), url)?;
-        exchange::download(&self.shared.agent, download, sink, timeout)
+        exchange::download(&self.shared.agents, download, sink, timeout)
     }
 
     /// Waits for a job to end, or for the policy to end the wait.
@@ -252,8 +252,8 @@ impl Client {
 
 impl FromSession for Client {
     fn from_session(session: Session) -> Result<Self, BuildError> {
-        let shared =
-            Shared { agent: agent(session.max_in_flight(), RootCerts::WebPki), clock: Clock::start(), session };
+        let agents = Arc::new(Agents::new(session.max_in_flight(), RootCerts::WebPki));
+        let shared = Shared { agents, clock: Clock::start(), session };
         Ok(Self { shared: Arc::new(shared), class: Arc::from("") })
     }
 }

@@ -5,53 +5,26 @@ use std::time::Duration;
 
 use boot_time::Instant;
 use http::{Method, Request, Response};
-use jobwatch::driver::body::{Body, ENCODINGS};
+use jobwatch::driver::body::Body;
 use jobwatch::driver::meter::{self, origin};
 use jobwatch::driver::{Download, DownloadStep};
 use jobwatch::{LookError, TransportError};
 use tracing::debug;
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{Connector, DefaultConnector};
 
-use crate::names::Names;
-use crate::strict::{ClosedIdle, Strict};
+use crate::agents::{Agents, Server};
+use crate::strict::ClosedIdle;
 
 #[cfg(test)]
 mod tests;
 
-/// Longer than the longest gap between two looks at one job under the default policy, so that its connection is reused.
-const IDLE_AGE: Duration = Duration::from_secs(90);
-
 /// Answers are small and connections many.
-const READ_AT_ONCE: usize = 16 * 1024;
+pub(crate) const READ_AT_ONCE: usize = 16 * 1024;
 const DOWNLOADED_AT_ONCE: usize = 64 * 1024;
-
-/// An agent that does what it is told and nothing else: no redirects, no statuses as errors, nothing kept but
-/// connections. Proxies come from the environment.
-pub(crate) fn agent(most_in_flight: usize, roots: RootCerts) -> Agent {
-    let config = Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .max_idle_connections(most_in_flight)
-        .max_idle_connections_per_host(most_in_flight)
-        .max_idle_age(IDLE_AGE)
-        .input_buffer_size(READ_AT_ONCE)
-        .output_buffer_size(READ_AT_ONCE)
-        // Whoever else uses ureq may have switched more of its own on.
-        .accept_encoding(ENCODINGS)
-        .allow_non_standard_methods(true)
-        .user_agent(concat!("jobwatch/", env!("CARGO_PKG_VERSION")))
-        .build();
-    Agent::with_parts(config, DefaultConnector::default().chain(Strict), Names::over(DefaultResolver::default()))
-}
 
 /// Sends a request and reads the whole answer, at most `max_body` decoded bytes, within the timeout.
 pub(crate) fn exchange(
-    agent: &Agent,
+    agents: &Agents,
     request: Request<Vec<u8>>,
     timeout: Duration,
     max_body: u64,
@@ -59,7 +32,7 @@ pub(crate) fn exchange(
     let start = Instant::now();
     let server = request.uri().authority().cloned();
     let origin = origin(request.uri());
-    let answer = send_and_read(agent, request, timeout, max_body).map_err(|error| error.at(server.as_ref()));
+    let answer = send_and_read(agents, request, timeout, max_body).map_err(|error| error.at(server.as_ref()));
     let elapsed = start.elapsed();
     meter::request_ended(&origin, answer.as_ref(), elapsed);
     match &answer {
@@ -71,7 +44,7 @@ pub(crate) fn exchange(
 
 /// Writes what is at an address into the sink, piece by piece, and tells how many bytes that were.
 pub(crate) fn download(
-    agent: &Agent,
+    agents: &Agents,
     mut download: Download,
     sink: &mut (impl Write + ?Sized),
     timeout: Duration,
@@ -79,34 +52,44 @@ pub(crate) fn download(
     let start = Instant::now();
     loop {
         let left = timeout.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
-        let request = agent.configure_request(download.request().map(drop)).timeout_global(Some(left)).build();
-        let (head, body) = agent.run(request).map_err(|error| translate(&error))?.into_parts();
-        if let DownloadStep::Again = download.handle_head(head.status, &head.headers)? {
-            continue;
+        let request = download.request().map(drop);
+        let written = agents.with(Server::of(request.uri()), |agent| {
+            let request = agent.configure_request(request).timeout_global(Some(left)).build();
+            let (head, body) = agent.run(request).map_err(|error| translate(&error))?.into_parts();
+            match download.handle_head(head.status, &head.headers)? {
+                DownloadStep::Again => Ok(None),
+                DownloadStep::Body => {
+                    read(body, Body::new(&head.headers, &mut *sink, u64::MAX), DOWNLOADED_AT_ONCE).map(Some)
+                }
+            }
+        });
+        if let Some(written) = written? {
+            return Ok(written);
         }
-        return read(body, Body::new(&head.headers, sink, u64::MAX), DOWNLOADED_AT_ONCE);
     }
 }
 
 fn send_and_read(
-    agent: &Agent,
+    agents: &Agents,
     request: Request<Vec<u8>>,
     timeout: Duration,
     max_body: u64,
 ) -> Result<Response<Vec<u8>>, TransportError> {
     let start = Instant::now();
-    // What only asks may be asked again, once: that a server closes an idle connection says nothing about its health.
-    let again = request.method().is_safe().then(|| request.clone());
-    let answer = match (send(agent, request, timeout), again) {
-        (Err(error), Some(again)) if ClosedIdle::is(&error) => {
-            send(agent, again, timeout.saturating_sub(start.elapsed()).max(Duration::from_millis(1)))
-        }
-        (answer, _) => answer,
-    };
-    let (parts, body) = answer.map_err(|error| translate(&error))?.into_parts();
-    let mut bytes = Vec::new();
-    read(body, Body::new(&parts.headers, &mut bytes, max_body), READ_AT_ONCE)?;
-    Ok(Response::from_parts(parts, bytes))
+    agents.with(Server::of(request.uri()), |agent| {
+        // What only asks may be asked again, once: that a server closes an idle connection says nothing about its health.
+        let again = request.method().is_safe().then(|| request.clone());
+        let answer = match (send(agent, request, timeout), again) {
+            (Err(error), Some(again)) if ClosedIdle::is(&error) => {
+                send(agent, again, timeout.saturating_sub(start.elapsed()).max(Duration::from_millis(1)))
+            }
+            (answer, _) => answer,
+        };
+        let (parts, body) = answer.map_err(|error| translate(&error))?.into_parts();
+        let mut bytes = Vec::new();
+        read(body, Body::new(&parts.headers, &mut bytes, max_body), READ_AT_ONCE)?;
+        Ok(Response::from_parts(parts, bytes))
+    })
 }
 
 fn send(agent: &Agent, request: Request<Vec<u8>>, timeout: Duration) -> Result<Response<ureq::Body>, ureq::Error> {

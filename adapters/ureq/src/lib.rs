@@ -53,7 +53,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! One agent and one pool of connections serve all requests of a client. Every decision is made by the core's
+//! One pool of connections serves all requests of a client. Every decision is made by the core's
 //! [`Fleet`](jobwatch::Fleet); this crate sends, sleeps and returns.
 //!
 //! The feature `metrics` tells counters and histograms to the facade of that name: [`meter`](jobwatch::driver::meter).
@@ -61,6 +61,7 @@
 //! Requests and ends of jobs are told with `tracing` at `debug`: ids, statuses and times, never the value of a header
 //! or the query of a URL.
 
+mod agents;
 mod client;
 mod clock;
 mod exchange;

@@ -163,7 +163,7 @@ impl WaitAll {
         let first_deadline =
             policy.total_timeout().map_or(Timestamp::MAX, |timeout| shared.clock.now().saturating_add(timeout));
         let fleet = shared.session.fleet(policy, &class, shared.entropy());
-        let workers = Workers::new(shared.agent.clone(), shared.session.max_body());
+        let workers = Workers::new(Arc::clone(&shared.agents), shared.session.max_body());
         Self { shared, class, fleet, feed: Feed::empty(), is_open: false, first_deadline, workers }
     }
 

@@ -1,4 +1,4 @@
-//! Threads that send requests over one agent, and the inbox into which their answers fall.
+//! Threads that send requests, and the inbox into which their answers fall.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::{Request, Response};
 use jobwatch::{Backend, JobRef, RequestId, TransportError};
 use tracing::Span;
-use ureq::Agent;
 
+use crate::agents::Agents;
 use crate::exchange::exchange;
 
 /// What falls into the inbox.
@@ -46,7 +46,7 @@ struct State<T> {
 /// As many threads as there ever were requests in flight at once; joined on drop, which takes one attempt's timeout at
 /// the longest.
 pub(crate) struct Workers {
-    agent: Agent,
+    agents: Arc<Agents>,
     max_body: u64,
     orders: Arc<Line<Order>>,
     inbox: Arc<Line<Message>>,
@@ -114,8 +114,8 @@ impl<T> Line<T> {
 }
 
 impl Workers {
-    pub(crate) fn new(agent: Agent, max_body: u64) -> Self {
-        Self { agent, max_body, orders: Line::new(), inbox: Line::new(), threads: Vec::new(), in_flight: 0 }
+    pub(crate) fn new(agents: Arc<Agents>, max_body: u64) -> Self {
+        Self { agents, max_body, orders: Line::new(), inbox: Line::new(), threads: Vec::new(), in_flight: 0 }
     }
 
     /// A way into the inbox for others.
@@ -158,7 +158,7 @@ impl Workers {
         request: Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, TransportError> {
-        span.in_scope(|| exchange(&self.agent, request, timeout, self.max_body))
+        span.in_scope(|| exchange(&self.agents, request, timeout, self.max_body))
     }
 
     /// Has credentials renewed on a thread of its own, which may take as long as its source does.
@@ -183,11 +183,11 @@ impl Workers {
     }
 
     fn spawn(&self) -> std::io::Result<JoinHandle<()>> {
-        let (agent, max_body) = (self.agent.clone(), self.max_body);
+        let (agents, max_body) = (Arc::clone(&self.agents), self.max_body);
         let (orders, inbox) = (Arc::clone(&self.orders), self.inbox());
         thread::Builder::new().name("jobwatch".to_owned()).spawn(move || {
             while let Some(Order { id, span, request, timeout }) = orders.receive() {
-                let answer = Box::new(span.in_scope(|| exchange(&agent, request, timeout, max_body)));
+                let answer = Box::new(span.in_scope(|| exchange(&agents, request, timeout, max_body)));
                 if inbox.send(Message::Answer(id, answer)).is_err() {
                     return;
                 }

@@ -7,7 +7,8 @@ use jobwatch::{LookError, TransportError};
 use jobwatch_conformance::{Identity, TlsServer};
 use ureq::tls::{Certificate, RootCerts};
 
-use super::{agent, send_and_read};
+use super::send_and_read;
+use crate::agents::Agents;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfull";
 /// Longer than any machine takes.
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn ask(server: &TlsServer) -> Result<Vec<u8>, TransportError> {
     let roots = RootCerts::new_with_certs(&[Certificate::from_der(server.certificate()).to_owned()]);
     let request = Request::get(server.url()).header("x-api-key", "sesame").body(Vec::new()).unwrap();
-    let answer = send_and_read(&agent(1, roots), request, PATIENCE, 1_000);
+    let answer = send_and_read(&Agents::new(1, roots), request, PATIENCE, 1_000);
     answer.map(http::Response::into_body)
 }
 
