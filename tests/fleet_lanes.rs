@@ -109,6 +109,18 @@ fn each_lane_has_its_own_places_and_its_own_rate() {
     check_sums(&world);
 }
 
+/// Where jobs are due in several lanes, none of them sends all of its requests before the others send one.
+#[test]
+fn lanes_take_turns() {
+    let mut world = world(3, 3);
+    for n in 0..3 {
+        world.insert_one(&format!("{FAR}/x/job-{n}"));
+    }
+    world.poll(&mut |_| state("fired"));
+    let origins: Vec<_> = world.sent.iter().map(Sent::origin).collect();
+    assert_eq!(origins, [HOME, ABROAD, FAR].repeat(3));
+}
+
 /// Every look is led elsewhere from here: an outage here is over once that works again, and nobody gives up.
 #[test]
 fn regression_an_outage_went_on_where_all_answers_are_redirects() {

@@ -264,6 +264,8 @@ fn under_a_limit_a_look_gets_dearer_instead_of_waiting_in_line() {
     let mut history = History::new();
     (0..100).for_each(|n| _ = history.learn(&Lesson::ended(millis(20_000 + 200 * n), millis(20_000 + 200 * n))));
     world.fleet.set_learner(ClassId::default(), Since::Creation, Learner::new(history, policy));
+    // That others are looked at by the clock changes nothing.
+    world.fleet.add_class("fixed", Arc::new(build(every_second())));
     // Ten jobs a second, which would like five looks each, and may have two.
     for second in 0..200 {
         for _ in 0..10 {
@@ -300,6 +302,37 @@ fn progress_sharpens_the_plan_of_one_job() {
     let (sharp, late) = looks(backend("[progress]\npointer = \"/done\"\n"));
     assert!(sharp <= blind, "{sharp} looks instead of {blind}");
     assert!(late < secs(8), "{late:?}");
+}
+
+/// A learner for another policy keeps its history, and plans anew; where nothing is learned none is kept.
+#[test]
+fn a_learner_is_one_for_the_policy_of_its_class() {
+    let (policy, theirs) = (Arc::new(build(learned())), Arc::new(build(learned().with_request_cost(secs(20)))));
+    let mut history = History::new();
+    (20..40).for_each(|end| _ = history.learn(&Lesson::ended(secs(end), secs(end))));
+    let mut fleet = Fleet::new(Arc::new(kiln()), Arc::clone(&policy), &mut rng(1));
+    fleet.set_learner(ClassId::default(), Since::Creation, Learner::new(history.clone(), theirs));
+    let kept = fleet.learner(ClassId::default(), Since::Creation).unwrap();
+    assert!(*kept.policy() == policy && (kept.history().jobs() - history.jobs()).abs() < 1e-9);
+    let planned = kept.plan().expected_requests();
+    assert!((planned - Learner::new(history.clone(), Arc::clone(&policy)).plan().expected_requests()).abs() < 1e-9);
+    let fixed = fleet.add_class("fixed", Arc::new(build(every_second())));
+    fleet.set_learner(fixed, Since::Creation, Learner::new(history, policy));
+    assert!(fleet.learner(fixed, Since::Creation).is_none());
+}
+
+/// They say nothing of how long the others stay.
+#[test]
+fn jobs_that_were_over_at_once_make_no_look_dearer() {
+    let mut world = World::new(kiln(), learned()).limits(16, Some(RateLimit::per_second(5.0).unwrap()));
+    let mut kilns = Kilns::default();
+    world.insert_one("theirs");
+    world.run(&mut |_| http_support::state("fired"));
+    assert_eq!(world.finished.values().next().unwrap().elapsed, Duration::ZERO);
+    kilns.fire(&mut world, secs(20), "fired");
+    world.run_until(at(secs(5)), &mut |sent| kilns.answer(sent));
+    let price = world.fleet.learner(ClassId::default(), Since::Creation).unwrap().price();
+    assert!((price - 1.0).abs() < 1e-9, "{price}");
 }
 
 #[test]

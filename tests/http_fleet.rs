@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::Response;
 use http_support::{START, at, every_second, job, kiln, millis, response, rng, secs};
 use jobwatch::{
-    EndReason, Finished, Fleet, FleetAction, FleetEvent, JobHandle, LookError, Outcome, Policy, PolicyBuilder,
+    EndReason, Finished, Fleet, FleetAction, FleetEvent, JobHandle, JobRef, LookError, Outcome, Policy, PolicyBuilder,
     RequestId, Timestamp, TransportError,
 };
 use proptest::prelude::*;
@@ -206,6 +206,19 @@ mod stories {
         assert_eq!(world.outcomes(), [Outcome::Succeeded; 2]);
     }
 
+    /// Another fleet has more of them: here its jobs are waited for as those of no class are.
+    #[test]
+    fn a_class_of_another_fleet_is_none_here() {
+        let slow = Arc::new(every_second().with_min_delay(secs(50)).build().unwrap());
+        let class = World::new(every_second(), 4).fleet.add_class("slow", slow);
+        let mut world = World::new(every_second(), 4);
+        let handle = world.fleet.insert_in(class, job("a"), START);
+        let snapshot = world.fleet.snapshot(handle).unwrap();
+        world.fleet.resume_in(class, snapshot, START).unwrap();
+        world.run(|_, time| state(if time < secs(2) { "Heating" } else { "fired" }));
+        assert_eq!((world.outcomes().len(), world.clock < at(secs(5))), (2, true));
+    }
+
     /// BASELINES 29.
     #[test]
     fn a_stale_handle_names_no_other_job() {
@@ -216,6 +229,7 @@ mod stories {
         assert_ne!(old, new);
         assert!(!world.fleet.wake(old, START) && !world.fleet.stop(old, START));
         assert!(world.fleet.snapshot(old).is_none() && world.fleet.snapshot(new).is_some());
+        assert_eq!((world.fleet.job(old), world.fleet.job(new).map(JobRef::id)), (None, Some("job-0")));
         assert_eq!(
             world.fleet.jobs().map(|(handle, job)| (handle, job.id().to_owned())).collect::<Vec<_>>(),
             [(new, "job-0".to_owned())]

@@ -95,4 +95,18 @@ mod tests {
         company.note_good_list();
         assert_eq!((company.most(), answers_until_the_next(&mut company)), (4, Some(8)));
     }
+
+    /// The way down to one, and what was still under way by then, are one failure.
+    #[test]
+    fn a_breakdown_of_many_lists_costs_patience_once() {
+        let mut company = Company::default();
+        for asked in [100, 50, 25, 12, 6, 3, 2, 2, 50] {
+            company.note_failure(asked);
+        }
+        (0..7).for_each(|_| company.note_good_answer());
+        company.note_failure(50);
+        assert_eq!(company.most(), 1);
+        company.note_good_answer();
+        assert_eq!(company.most(), 2);
+    }
 }

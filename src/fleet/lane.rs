@@ -180,3 +180,103 @@ impl Lane {
         (self.is_out() && self.outage.rounds >= rounds && lasted >= time).then_some(self.outage)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(600);
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000).saturating_add(Duration::from_millis(millis))
+    }
+
+    fn lane(rate: Option<f64>) -> Lane {
+        Lane::new(String::new(), 8, rate.and_then(|rate| RateLimit::per_second(rate).ok()))
+    }
+
+    #[test]
+    fn whoever_stands_anywhere_is_a_line() {
+        assert!(!lane(None).has_line());
+        let stand: [fn(&mut Lane); 4] = [
+            |lane| lane.hops.push_back(0),
+            |lane| lane.batches.push_back(Batch::default()),
+            |lane| lane.urgent.push_back(0),
+            |lane| lane.ready.push_back(0),
+        ];
+        for stand in stand {
+            let mut lane = lane(None);
+            stand(&mut lane);
+            assert!(lane.has_line());
+        }
+    }
+
+    /// What is sent as the silence ends was sent after it; what was under way before proves nothing.
+    #[test]
+    fn the_probe_may_go_at_the_very_end_of_a_cool_down() {
+        let mut lane = lane(None);
+        let throttled = Taken { throttled: true, cool_down: Some(Duration::from_secs(5)), ..Taken::default() };
+        lane.note_answer(&throttled, at(0), at(100), LONGEST);
+        assert_eq!((lane.cooling(at(5_099)), lane.cooling(at(5_100))), (Some(at(5_100)), None));
+        lane.note_sent(at(5_100));
+        let answered = Taken { answered: true, ..Taken::default() };
+        lane.note_answer(&answered, at(5_099), at(5_200), LONGEST);
+        assert!(!lane.has_room());
+        lane.note_answer(&answered, at(5_100), at(5_200), LONGEST);
+        assert!(lane.has_room());
+    }
+
+    #[test]
+    fn what_no_backend_can_mean_cools_nobody() {
+        let hint = |time: Duration| {
+            let mut lane = lane(None);
+            lane.note_answer(&Taken { cool_down: Some(time), ..Taken::default() }, at(0), at(0), LONGEST);
+            lane.cooling(at(0))
+        };
+        assert_eq!(hint(LONGEST_CREDIBLE_HINT), Some(at(600_000)));
+        assert_eq!(hint(LONGEST_CREDIBLE_HINT.saturating_add(Duration::from_nanos(1))), None);
+    }
+
+    /// Each of these requests is sent as the one before fails.
+    #[test]
+    fn three_failures_in_a_row_are_an_outage_that_began_with_the_first() {
+        let mut lane = lane(None);
+        let (second, none) = (Duration::from_secs(1), Duration::ZERO);
+        for round in 0..3 {
+            assert!(!lane.is_out() && lane.open_at(second) <= at(0));
+            // What overlaps is one round.
+            lane.note_failure(LookError::Unreachable, at(round * 1_000), at(round * 1_000 + 1_000));
+            lane.note_failure(LookError::Expired, at(round * 1_000), at(round * 1_000 + 1_001));
+        }
+        assert!(lane.is_out());
+        assert_eq!(lane.open_at(second), at(4_000));
+        let lasts = |rounds, time, now| lane.outage(rounds, time, now).map(|outage| outage.error);
+        let two = Duration::from_secs(2);
+        assert_eq!(lasts(3, two, at(3_000)), Some(LookError::Expired));
+        assert_eq!((lasts(3, two, at(2_999)), lasts(4, none, at(9_000))), (None, None));
+    }
+
+    /// What was sent since the last time, and the line, of which a request takes several at once.
+    #[test]
+    fn a_budget_is_what_is_left_of_the_rate() {
+        let (mut lane, mut budget) = (lane(Some(10.0)), Budget::default());
+        for (requests, used, ready, wait) in [(9, 9.0, 0, 0.0), (17, 8.0, 80, 2.0)] {
+            lane.stats.requests = requests;
+            lane.ready.extend(0..ready);
+            assert_eq!(lane.budget(3.0, 4.0), Some(budget.next(10.0, used, 3.0, wait)));
+        }
+    }
+
+    #[test]
+    fn places_limit_the_rate_where_answers_take_long() {
+        let mut lane = lane(None);
+        assert_eq!(lane.capacity(), None);
+        lane.stats.response_time.record(Duration::ZERO);
+        assert_eq!(lane.capacity(), None);
+        lane.stats.response_time.record(Duration::from_secs(8));
+        // Eight places for four seconds each.
+        assert_eq!(lane.capacity(), Some(2.0));
+        lane.set_rate(RateLimit::per_second(1.0).ok());
+        assert_eq!(lane.capacity(), Some(1.0));
+    }
+}

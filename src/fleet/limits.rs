@@ -93,7 +93,7 @@ impl Fleet {
         let lists = self.backend.dialect().bulk_limit().map_or(1, usize::from);
         let most = |lane: &Lane| lists.min(lane.company.most()).min(self.jobs).max(1) as f64;
         let company = self.lanes.iter().map(most).fold(1.0, f64::max);
-        if self.demand.ends == 0 || self.jobs == 0 || self.demand.stay <= 0.0 {
+        if self.jobs == 0 || self.demand.stay <= 0.0 {
             return Limits { company, looks: None };
         }
         // Who is there, and for how long, tells how many come and go (Little's law).
@@ -101,5 +101,70 @@ impl Fleet {
         let looks = |lane: &mut Lane| lane.budget(ending / company, company);
         let least = self.lanes.iter_mut().filter_map(looks).min_by(f64::total_cmp);
         Limits { company, looks: least }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::{String, ToString};
+    use std::sync::Arc;
+
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::learn::budget::Budget;
+    use crate::{Backend, Dialect, JobRef, Policy, RateLimit};
+
+    const LISTS: &str = r#"
+        name = "lists"
+        [poll]
+        path = "/jobs/{id}"
+        [state]
+        pointer = "/state"
+        succeeded = ["done"]
+        [bulk]
+        path = "/jobs?ids={ids}"
+        max = 100
+        items = "/items"
+        id = "/id"
+        [bulk.state]
+        pointer = "/state"
+        succeeded = ["done"]
+    "#;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000).saturating_add(Duration::from_millis(millis))
+    }
+
+    /// A fleet with a rate of 10 requests per second, and as many jobs.
+    fn fleet(jobs: usize) -> Fleet {
+        let backend = Backend::new(Dialect::from_toml(LISTS).unwrap(), Some("https://api.example.com")).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut fleet = Fleet::new(Arc::new(backend), Arc::new(Policy::default()), &mut rng);
+        fleet.set_rate(RateLimit::per_second(10.0).ok());
+        (0..jobs).for_each(|n| _ = fleet.insert(JobRef::new(n.to_string()).unwrap(), at(0)));
+        fleet
+    }
+
+    #[test]
+    fn limits_are_weighed_once_a_second() {
+        let mut fleet = fleet(1);
+        for (now, due) in [(0, 1_000), (999, 1_000), (1_000, 2_000), (4_500, 5_500)] {
+            let _ = fleet.poll(at(now));
+            assert_eq!(fleet.demand.due, Some(at(due)), "{now}");
+        }
+    }
+
+    /// Who stays for ten seconds, in twenty, are two a second; each list asks for all of them. The tightest origin decides.
+    #[test]
+    fn a_look_may_cost_what_the_tightest_origin_has_for_it() {
+        let mut fleet = fleet(20);
+        assert_eq!(fleet.limits(), Limits { company: 20.0, looks: None });
+        fleet.demand.note_stay(Duration::from_secs(10));
+        let looks = |rate: f64| Some(Budget::default().next(rate, 0.0, 2.0 / 20.0, 0.0));
+        assert_eq!(fleet.limits(), Limits { company: 20.0, looks: looks(10.0) });
+        fleet.lanes.push(Lane::new(String::new(), 16, RateLimit::per_second(2.0).ok()));
+        assert_eq!(fleet.limits().looks, looks(2.0));
     }
 }

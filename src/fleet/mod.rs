@@ -143,7 +143,7 @@ impl Fleet {
 
     /// Changes the limit of [`with_max_in_flight`](Self::with_max_in_flight); requests already sent are left alone.
     pub fn set_max_in_flight(&mut self, most: usize) {
-        self.limit = most.max(1);
+        self.limit = most;
         for lane in &mut self.lanes {
             lane.set_limit(most);
         }

@@ -119,10 +119,10 @@ mod tests {
 
     #[test]
     fn what_is_no_rate() {
-        for rate in [0.0, -1.0, f64::NAN, f64::NEG_INFINITY, 1e-9] {
+        for rate in [0.0, -0.0, -1.0, f64::NAN, f64::NEG_INFINITY, 1e-9] {
             assert!(RateLimit::per_second(rate).is_err(), "{rate}");
         }
-        for rate in [f64::INFINITY, 1e300, 1e9, 0.5, 1.0 / 3600.0] {
+        for rate in [f64::INFINITY, 1e300, 1e9, 0.5, 1.0 / 86_400.0] {
             assert!(RateLimit::per_second(rate).is_ok(), "{rate}");
         }
         assert_eq!(RateLimit::per_second(50.0).unwrap(), RateLimit::POLITE);

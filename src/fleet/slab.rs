@@ -187,4 +187,12 @@ mod tests {
     fn a_slot_is_small() {
         assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
     }
+
+    #[test]
+    fn long_lists_grow_by_a_sixteenth_and_give_back_the_half_that_lies_idle() {
+        let grown = [(1_023, 1_023), (1_024, 1_025), (1_024, 1_024), (1_600, 1_600)];
+        assert_eq!(grown.map(|(len, room)| growth(len, room)), [None, None, Some(64), Some(100)]);
+        let idle = [(0, 1_023), (256, 1_024), (255, 1_024), (1_000, 8_000)];
+        assert_eq!(idle.map(|(len, room)| excess(len, room)), [None, None, Some(512), Some(4_000)]);
+    }
 }

@@ -178,15 +178,26 @@ mod tests {
 
     #[test]
     fn leftovers_are_swept_and_no_timer_is_lost() {
-        let mut timers = Timers::default();
-        for round in 0..10_000 {
-            for slot in 0..10 {
-                timers.set(slot, Timestamp::from_nanos(1_000_000 - round * 10 - u64::from(slot)));
+        for slots in [10_u32, 1_000] {
+            let mut timers = Timers::default();
+            for round in 0..100_000 / slots {
+                for slot in 0..slots {
+                    timers.set(slot, Timestamp::from_nanos(1_000_000 - u64::from(round * slots + slot)));
+                }
+                let slots = slots as usize;
+                assert!(timers.far.len() + timers.near.len() <= slots + slots / 4 + LEFTOVERS);
             }
+            let order = std::iter::from_fn(|| timers.pop_due(Timestamp::MAX)).collect::<Vec<_>>();
+            assert_eq!(order, (0..slots).rev().collect::<Vec<_>>());
         }
-        assert!(timers.far.len() + timers.near.len() <= 10 + 10 / 4 + LEFTOVERS);
-        let order = std::iter::from_fn(|| timers.pop_due(Timestamp::MAX)).collect::<Vec<_>>();
-        assert_eq!(order, (0..10).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_lies_ahead_stays_far() {
+        let mut timers = Timers::default();
+        let at = |slot| Timestamp::from_secs(1_700_000_000 + u64::from(slot));
+        (0..100).for_each(|slot| timers.set(slot, at(slot)));
+        assert_eq!((timers.next(), timers.near.len(), timers.far.len()), (Some(at(0)), 1, 99));
     }
 
     #[test]

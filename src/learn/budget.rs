@@ -45,3 +45,39 @@ impl Budget {
         SHARE * self.correction * rate / jobs / (1.0 + wait / PATIENCE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last of so many budgets, where two jobs a second come and ten requests may go.
+    fn after(periods: usize, used: f64, wait: f64) -> f64 {
+        let mut budget = Budget::default();
+        (0..periods).map(|_| budget.next(10.0, used, 2.0, wait)).last().unwrap()
+    }
+
+    fn is(budget: f64, expected: f64) {
+        assert!((budget - expected).abs() < 1e-9, "{budget} instead of {expected}");
+    }
+
+    #[test]
+    fn the_share_of_the_limit_is_divided_among_the_jobs() {
+        is(after(100, 9.8, 0.0), 4.9);
+    }
+
+    #[test]
+    fn too_much_or_too_little_is_corrected_bit_by_bit_and_within_bounds() {
+        is(after(1, 10.8, 0.0), 4.9 * 0.999);
+        is(after(2, 8.8, 0.0), 4.9 * 1.001 * 1.001);
+        is(after(1_000, 30.0, 0.0), 4.9 * LEAST);
+        // At seven tenths the limit may still be what is felt; below that it is not.
+        is(after(1_000, 7.0, 0.0), 4.9 * MOST);
+        is(after(1_000, 6.9, 0.0), 4.9 * 1.0029);
+    }
+
+    /// Ten seconds in line are half a limit that is used beside what is sent.
+    #[test]
+    fn who_stands_in_line_makes_the_others_look_less() {
+        is(after(1, 9.8, 10.0), 4.9 * 0.995 / 1.5);
+    }
+}

@@ -243,3 +243,59 @@ fn prior(bucket: usize) -> f64 {
     let doublings = f64::from(PRIOR_TO.ilog2() - PRIOR_FROM.ilog2());
     1.0 / (doublings * f64::from(1_u32 << BITS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lesson(from: f64, to: f64) -> Interval {
+        Interval { from, to, weight: 0.5 }
+    }
+
+    /// One job is spread over its interval as is believed, however often that is done; what lies beyond everything believed
+    /// is in the bucket where it begins.
+    #[test]
+    fn an_estimate_from_one_job_is_what_it_has_taught() {
+        let (from, to) = (edges(100).0, edges(120).0);
+        let beyond = f64::from(1_u32 << 28);
+        for interval in [lesson(from, to), lesson(from, from + 1.0), lesson(beyond, beyond * 1.5)] {
+            let mut learned = Histogram::new();
+            learned.learn(interval, 1.0);
+            let fitted = Histogram::fit(&[interval]);
+            let is_near = |(one, other): (&f64, &f64)| (one - other).abs() < 1e-9;
+            assert!(fitted.masses.iter().zip(&learned.masses).all(is_near), "{interval:?}");
+        }
+        assert!(Histogram::fit(&[lesson(beyond, beyond * 1.5)]).masses[bucket_of(beyond)] > 0.4);
+        // Of the buckets at its ends it has a part.
+        let fitted = Histogram::fit(&[lesson(from * 1.01, to * 1.01)]);
+        assert!((fitted.masses[100..=120].iter().sum::<f64>() - 0.5).abs() < 1e-9);
+        assert!(fitted.masses.iter().all(|mass| *mass >= 0.0) && fitted.masses[100] > 0.0 && fitted.masses[120] > 0.0);
+    }
+
+    #[test]
+    fn the_first_whole_job_is_what_was_seen() {
+        let mut histogram = Histogram::new();
+        histogram.learn(lesson(5_000.0, 5_001.0), 1.0);
+        assert!(histogram.seen_survival()[bucket_of(90_000.0)] > 0.1);
+        histogram.learn(lesson(5_000.0, 5_001.0), 1.0);
+        assert!(histogram.seen_survival()[bucket_of(90_000.0)].abs() < 1e-9);
+    }
+
+    #[test]
+    fn buckets_lie_side_by_side() {
+        let buckets: Vec<_> = (0..LENGTH).map(edges_in_seconds).collect();
+        assert!(buckets.windows(2).all(|two| two[0].1 > two[0].0 && (two[0].1 - two[1].0).abs() < 1e-9));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn what_a_store_can_have_kept() {
+        for mass in [0.0, 1.0, MOST_JOBS] {
+            assert!(Histogram::from_sparse(&[(7, mass)]).is_some(), "{mass}");
+        }
+        for mass in [-0.1, MOST_JOBS * 1.001, f64::NAN] {
+            assert!(Histogram::from_sparse(&[(7, mass)]).is_none(), "{mass}");
+        }
+        assert!(Histogram::from_sparse(&[(u16::MAX, 1.0)]).is_none());
+    }
+}

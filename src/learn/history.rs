@@ -272,3 +272,71 @@ impl HistorySnapshot {
         Ok(history)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exactly(seconds: u64) -> Lesson {
+        Lesson::ended(Duration::from_secs(seconds), Duration::from_secs(seconds))
+    }
+
+    fn after(lessons: impl IntoIterator<Item = Lesson>) -> History {
+        let mut history = History::new();
+        lessons.into_iter().for_each(|lesson| _ = history.learn(&lesson));
+        history
+    }
+
+    #[test]
+    fn lessons_add_up_to_jobs() {
+        let mut history = History::new();
+        assert!(history.learn(&exactly(20)));
+        let half = Lesson { weight: 0.5, ..exactly(20) };
+        assert_eq!([0; 4].map(|_| history.learn(&half)), [false, true, false, true]);
+    }
+
+    /// One in two of those who are waited for beside eight others, and no more than fifteen.
+    #[test]
+    fn the_last_jobs() {
+        assert_eq!(after([exactly(20).beside(8); 12]).last.len(), 6);
+        assert_eq!(after([exactly(20); 20]).last.len(), 15);
+    }
+
+    #[test]
+    fn a_told_end_is_spread_over_four_tenths_of_itself() {
+        let Interval { from, to, .. } = History::new().interval(&exactly(100));
+        let seconds = |seconds| units(Duration::from_secs(seconds));
+        assert!((from - seconds(80)).abs() < 1.0 && (to - seconds(120)).abs() < 1.0, "{from} {to}");
+    }
+
+    /// Nor is the end of a wait that the job outlasted.
+    #[test]
+    fn what_was_thought_impossible_is_no_evidence_of_a_change() {
+        let evidence = |mut history: History, lesson: Lesson| {
+            let before = history.evidence;
+            history.learn(&lesson);
+            (before, history.evidence)
+        };
+        let days = exactly(3 * 86_400);
+        // By nobody, by all that was known, and by the last ones.
+        let mut forgotten = after([days]);
+        (0..20).for_each(|_| _ = forgotten.learn(&exactly(20)));
+        let known = History::of(&[Duration::from_secs(20)]);
+        for (before, since) in [
+            evidence(History::new(), days),
+            evidence(known, exactly(100)),
+            evidence(forgotten, days),
+            evidence(after([exactly(20); 5]), Lesson::outlasted(Duration::from_secs(90))),
+        ] {
+            assert!((before - since).abs() < 1e-9, "{before} {since}");
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_history_of_jobs_that_were_over_at_once_can_be_stored() {
+        let history = after([Lesson::ended(Duration::ZERO, Duration::from_secs(5))]);
+        let again = HistorySnapshot::of(&history).restore().unwrap();
+        assert_eq!(again.last, history.last);
+    }
+}

@@ -140,3 +140,73 @@ fn changed(before: f64, now: f64, factor: f64) -> (f64, bool) {
     let is_other = now / before > factor || before / now > factor;
     (if is_other { now } else { before }, is_other)
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    /// Knows jobs of twenty to forty seconds.
+    fn learner() -> Learner {
+        let mut history = History::new();
+        let end = |seconds| Lesson::ended(Duration::from_secs(seconds), Duration::from_secs(seconds));
+        (20..40).for_each(|seconds| _ = history.learn(&end(seconds)));
+        Learner::new(history, Arc::new(Policy::default()))
+    }
+
+    fn is(value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-6, "{value} instead of {expected}");
+    }
+
+    /// Who is looked at less often knows less, whether each pays for a whole request or for a part of one.
+    #[test]
+    fn under_a_limit_explorers_teach_in_full_and_the_others_a_quarter() {
+        let lesson = Lesson::ended(Duration::from_secs(30), Duration::from_secs(30));
+        for company in [1.0, 20.0] {
+            let mut learner = learner();
+            let teaches = |learner: &mut Learner, number| {
+                let before = learner.history.clone();
+                learner.note(number, &lesson.beside(1_000));
+                learner.history.jobs() - before.jobs()
+            };
+            let weight = |lesson: Lesson, history: &History| {
+                let mut history = history.clone();
+                let before = history.jobs();
+                history.learn(&lesson);
+                history.jobs() - before
+            };
+            learner.set_limits(company, None);
+            let free = weight(lesson.beside(1_000), &learner.history);
+            is(teaches(&mut learner, EXPLORERS), free);
+            learner.set_limits(company, Some(learner.plan().expected_requests() / 2.0));
+            assert!(learner.price() > 1.0 / company);
+            let full = weight(lesson.beside(0), &learner.history);
+            is(teaches(&mut learner, 2 * EXPLORERS), full);
+            let quarter = weight(Lesson { weight: 0.25, ..lesson.beside(1_000) }, &learner.history);
+            is(teaches(&mut learner, 2 * EXPLORERS + 1), quarter);
+        }
+    }
+
+    #[test]
+    fn limits_that_do_not_bind_are_worth_no_plan_and_those_that_fall_away_are() {
+        for company in [1.0, 20.0] {
+            let mut learner = learner();
+            learner.set_limits(company, None);
+            assert!(!learner.set_limits(company, Some(1_000.0)));
+            is(learner.price(), 1.0 / company);
+            assert!(learner.set_limits(company, Some(learner.plan().expected_requests() / 2.0)));
+            assert!(learner.price() > 1.0 / company);
+            assert!(learner.set_limits(company, None));
+            is(learner.price(), 1.0 / company);
+        }
+    }
+
+    #[test]
+    fn small_steps_add_up() {
+        let mut learner = learner();
+        let budget = learner.plan().expected_requests() / 2.0;
+        let steps = [1.0, 0.97, 0.94, 0.92].map(|part| learner.set_limits(1.0, Some(budget * part)));
+        assert_eq!(steps, [true, false, true, false]);
+    }
+}

@@ -335,3 +335,32 @@ fn survival_at(buckets: &[f64], place: usize) -> f64 {
     let part = (age - begin) as f64 / width as f64;
     buckets[bucket] + (next - buckets[bucket]) * part
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::Lesson;
+
+    /// Wherever the search begins, it finds the least price at which the looks are few enough; where there is none, the
+    /// greatest.
+    #[test]
+    fn looks_are_no_dearer_than_they_must_be() {
+        let mut history = History::new();
+        let end = |seconds| Lesson::ended(Duration::from_secs(seconds), Duration::from_secs(seconds));
+        (20..40).for_each(|seconds| _ = history.learn(&end(seconds)));
+        let policy = Policy::builder().with_max_delay(Duration::from_secs(600)).build().unwrap();
+        for least in [1.0, 0.05] {
+            let free = Plan::for_policy(&history, &policy, least).requests;
+            for share in [0.98, 0.8, 0.6] {
+                for before in [least, 30.0, MOST_PRICE] {
+                    let (plan, price) = Plan::dearer(&history, &policy, free * share, least, before);
+                    assert!(plan.requests <= free * share && price >= least * START, "{share} from {before}: {price}");
+                    let cheaper = Plan::for_policy(&history, &policy, (price / 1.05).max(least)).requests;
+                    assert!(cheaper > free * share, "{share} from {before}: {price} is too dear");
+                }
+            }
+            let (_, price) = Plan::dearer(&history, &policy, 0.001, least, least);
+            assert!((price - MOST_PRICE).abs() < 1e-9, "{price}");
+        }
+    }
+}
