@@ -66,7 +66,7 @@ pub(crate) fn async_client(most_in_flight: usize, is_http2: bool) -> reqwest::Cl
     builder
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
         .pool_idle_timeout(IDLE_AGE)
         .pool_max_idle_per_host(most_in_flight)

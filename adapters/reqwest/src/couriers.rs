@@ -17,14 +17,12 @@ use tracing::{Instrument, Span};
 use crate::alarm::Alarm;
 use crate::client::Shared;
 use crate::exchange::exchange;
-use crate::http::{Begun, Left};
+use crate::http::Begun;
 
 /// What a request has come to.
 pub(crate) struct Answer {
     pub(crate) id: RequestId,
     pub(crate) outcome: Result<Response<Vec<u8>>, TransportError>,
-    /// Goes where a next request begins, which finds the memory that it needs.
-    _left: Option<Left>,
 }
 
 /// A request to be carried. It was begun by whoever sends it, who has just made it: what it consists of need not be kept
@@ -164,8 +162,8 @@ async fn carry(shared: Arc<Shared>, hand: Arc<Hand>, inbox: Arc<Inbox>) {
         let Errand { id, span, mut begun, expires } = poll_fn(|cx| hand.poll_errand(&alarm, cx)).await;
         let outcome = exchange(&shared, &mut begun, &mut alarm, expires).instrument(span).await;
         // What brought no answer may still be under way, and is to end now.
-        let left = outcome.is_ok().then(|| begun.left());
-        let answer = Answer { id, outcome, _left: left };
+        drop(begun);
+        let answer = Answer { id, outcome };
         let mut kept = lock(&inbox.0);
         kept.0.push_back((Arc::clone(&hand), answer));
         // Whoever was woken takes all that has come until then.

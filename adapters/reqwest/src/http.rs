@@ -52,15 +52,7 @@ enum Sending {
     Refused(TransportError),
 }
 
-/// What is left of a request that was answered.
-pub(crate) struct Left(#[allow(dead_code)] Sending); // its memory alone is of use
-
 impl Begun {
-    /// What is of no use any more but takes a while to take apart.
-    pub(crate) fn left(self) -> Left {
-        Left(self.sending)
-    }
-
     /// Lets it get as far as it gets at once, and wake this one when it can go on. Tells whether it waits for anything.
     pub(crate) fn set_off(&mut self, waker: &Waker) -> bool {
         if let Sending::UnderWay(sending) = &mut self.sending
@@ -96,7 +88,8 @@ impl Http {
             .no_deflate()
             .no_zstd()
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            // Not even a copy is kept, which it would be otherwise.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .referer(false)
             .build()
             .map_err(|error| words(&error))?;

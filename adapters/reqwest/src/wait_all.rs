@@ -20,7 +20,7 @@ use tracing::{debug, debug_span};
 
 use crate::alarm::Alarm;
 use crate::client::Shared;
-use crate::couriers::{Answer, Couriers, Errand};
+use crate::couriers::{Couriers, Errand};
 use crate::exchange::begin;
 use crate::handles::{Order, Stopper, Tracker};
 
@@ -65,8 +65,6 @@ pub struct WaitAll {
     allowance: Option<u64>,
     /// A request that is ready and cannot be sent yet: it is not allowed, or the runtime has its turn first.
     held: Option<(RequestId, Request<Vec<u8>>, Duration)>,
-    /// What is left of exchanges that are over.
-    spent: Vec<Answer>,
     /// Jobs that are not in the fleet yet.
     feed: Feed,
     /// What a tracker sends; `None` without one, or once the last is gone.
@@ -142,7 +140,6 @@ impl WaitAll {
             renewal: None,
             allowance: None,
             held: None,
-            spent: Vec::new(),
             feed: Feed::empty(),
             orders: None,
             stops,
@@ -240,7 +237,6 @@ impl WaitAll {
         }
         let step = self.poll_on(cx);
         self.couriers.set_off();
-        self.spent.clear();
         if step.is_pending() {
             self.pending_since = Some(self.at);
         }
@@ -300,8 +296,6 @@ impl WaitAll {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         for _ in 0..SENT_AT_ONCE {
             if self.held.is_none() {
-                // The memory that one exchange gives back is the next one's: it is near, and of the right size.
-                drop(self.spent.pop());
                 match self.fleet.poll(self.at) {
                     FleetAction::Send { id, request, timeout } => self.held = Some((id, request, timeout)),
                     FleetAction::Sleep { until } => return Poll::Ready(Next::Sleep { until }),
@@ -405,7 +399,6 @@ impl WaitAll {
                 Ok(response) => self.fleet.handle_response(self.at, answer.id, response),
                 Err(error) => self.fleet.handle_error(self.at, answer.id, error),
             }
-            self.spent.push(answer);
         }
     }
 
