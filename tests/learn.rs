@@ -83,6 +83,19 @@ fn wait(policy: &Policy, plan: &Plan, duration: Duration, seed: u64) -> (jobwatc
     }
 }
 
+/// Of jobs that take twenty seconds or a hundred, those that are about to be over at twenty are not left alone until then.
+#[test]
+fn regression_the_last_of_the_short_jobs_were_looked_at_with_the_long_ones() {
+    let durations: Vec<_> = (0..20).map(|n| secs(if n < 12 { 20 } else { 100 })).collect();
+    let history = History::of(&durations);
+    let plan = Plan::new(&history, secs(1), secs(600), millis(500));
+    for age in (15_000..21_000).step_by(20).map(millis) {
+        let are_short_ones_left = history.survival(age) > 0.56;
+        let next = age + plan.gap(age);
+        assert!(!are_short_ones_left || next < secs(25), "at {age:?} the next look is at {next:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(cases::cases(48))]
 

@@ -32,6 +32,9 @@ const STRIDE: usize = 3;
 /// An age is as good as another that is off by this part of the gap.
 const NEGLIGIBLE: f64 = REFINEMENT / 2.0;
 
+/// A delay of this part of a look's cost may be worth the look.
+const WORTH_A_LOOK: f64 = 0.05;
+
 /// The golden ratio less one.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
@@ -204,19 +207,21 @@ impl Program {
         let mut chosen = vec![(self.gaps[self.gaps.len() - 1] / UNIT) as u32; PLAN_LENGTH];
         let last = self.gaps.len() - 1;
         let mut near = last;
-        // The last age for which a gap was searched, that gap, and where it leads to.
-        let (mut searched, mut gap, mut instant) = (f64::INFINITY, 0.0, 0.0);
+        // The last age for which a gap was searched, who lives longer, that gap, and where it leads to.
+        let (mut searched, mut survivors, mut gap, mut instant) = (f64::INFINITY, 0.0, 0.0, 0.0);
         for place in (0..PLAN_LENGTH - 1).rev() {
             let Step { age, survival, seen, .. } = self.steps[place];
             if survival <= 0.0 {
                 continue;
             }
-            // From an age so little earlier the same instant is the best.
-            if searched - age <= NEGLIGIBLE * gap {
+            // From an age so little earlier the same instant is the best, unless a look is worth its cost for those that end
+            // in between.
+            let is_near = searched - age <= NEGLIGIBLE * gap;
+            if is_near && (survival - survivors) * gap <= WORTH_A_LOOK * cost * survival {
                 gap = (instant - age).min(self.gaps[last]);
             } else {
                 (gap, near) = self.best_gap(place, cost, &value, near);
-                (searched, instant) = (age, age + gap);
+                (searched, survivors, instant) = (age, survival, age + gap);
             }
             let (next, now) = self.now(place, gap, cost);
             value[place] = Self::ahead(place, next, now, &value);
@@ -340,6 +345,33 @@ fn survival_at(buckets: &[f64], place: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::learn::Lesson;
+
+    /// From the birth of a job on, trying every gap at every age is hardly better; what outlives all is looked at as seldom
+    /// as may be.
+    #[test]
+    fn no_search_finds_a_better_plan() {
+        let durations: Vec<_> = (0..20).map(|n| Duration::from_secs(if n < 12 { 20 } else { 100 })).collect();
+        let program = Program::new(&History::of(&durations), Duration::from_secs(1), Duration::from_secs(600));
+        for price in [0.5, 2.0, 10.0] {
+            let plan = program.solve(price);
+            let gaps: Vec<_> =
+                core::iter::successors(Some(1.0), |gap| Some(gap * 1.003)).take_while(|gap| *gap < 600.0).collect();
+            let (mut planned, mut least) = (vec![0.0; PLAN_LENGTH], vec![0.0; PLAN_LENGTH]);
+            for place in (0..PLAN_LENGTH - 1).rev() {
+                let gap = f64::from(plan.gaps[place]) * UNIT;
+                if program.steps[place].survival > 0.0 {
+                    planned[place] = program.cost(place, gap, price, &planned);
+                    let all = gaps.iter().map(|gap| program.cost(place, *gap, price, &least));
+                    least[place] = all.fold(f64::INFINITY, f64::min);
+                } else {
+                    assert!((gap - 600.0).abs() < 0.01);
+                }
+            }
+            assert!(planned[0] <= least[0] * 1.015, "{} instead of {} at {price}", planned[0], least[0]);
+            let told = plan.requests * price + plan.delay;
+            assert!((told - planned[0]).abs() < 0.02 * told, "{told} was expected, not {}", planned[0]);
+        }
+    }
 
     /// Wherever the search begins, it finds the least price at which the looks are few enough; where there is none, the
     /// greatest.
