@@ -253,12 +253,8 @@ impl Job {
         self.poller.hold(policy, now, until);
     }
 
-    /// A further request of its own is to be sent at the next poll: a redirect, a detail, a repetition.
-    pub(crate) fn has_hop(&self) -> bool {
-        self.hop.as_ref().is_some_and(|hop| hop.pending && !hop.shared)
-    }
-
-    /// Where that request goes.
+    /// Where the further request of its own goes that is to be sent at the next poll: a redirect, a detail, a repetition. A
+    /// shared one was sent nowhere for this job.
     pub(crate) fn next_address(&self) -> Option<&str> {
         self.hop.as_ref().filter(|hop| hop.pending)?.visited.last().map(url::Url::as_str)
     }

@@ -59,11 +59,41 @@ mod entries {
             items.insert(0, r#"{"state":"burnt"}"#.into());
             items.push(r#"{"id":{},"state":"burnt"}"#.into());
             items.push("17".into());
-            // The first of two that contradict each other counts.
-            items.push(format!(r#"{{"id":"{}","state":"burnt"}}"#, sent.ids[0]));
+            // Of two that contradict each other neither counts.
+            items.insert(0, format!(r#"{{"id":"{}","state":"burnt"}}"#, sent.ids[0]));
             answer(200, &[], &format!(r#"{{"jobs":[{}]}}"#, items.join(",")))
         });
         assert_eq!(world.ended(Outcome::Succeeded), 30);
+    }
+
+    #[test]
+    fn what_is_said_twice_counts() {
+        let (oven, mut world) = (Oven::default(), world(30));
+        world.run(&mut |sent| {
+            if !sent.bulk {
+                return oven.serve(sent, secs(4));
+            }
+            let entries = oven.entries(sent, secs(4));
+            let items = entries.iter().map(|(id, word)| format!(r#"{{"id":"{id}","state":"{word}"}}"#));
+            let items = items.collect::<Vec<_>>().join(",");
+            answer(200, &[], &format!(r#"{{"jobs":[{items},{items}]}}"#))
+        });
+        assert_eq!(world.ended(Outcome::Succeeded), 30);
+        assert_eq!(world.sent.iter().filter(|sent| !sent.bulk).count(), 30, "one detail for each");
+    }
+
+    #[test]
+    fn an_unknown_word_in_a_list_can_be_refused() {
+        let gave_up = |backend| {
+            let mut world = World::new(backend, patient().with_max_consecutive_failures(3));
+            world.insert(2);
+            world.run_until(at(secs(60)), &mut |sent| {
+                let entries: Vec<_> = sent.ids.iter().map(|id| (id.clone(), "proving")).collect();
+                list(&entries)
+            });
+            world.ended(Outcome::GaveUp)
+        };
+        assert_eq!((gave_up(backend()), gave_up(oven::backend_that_refuses_unknown_words())), (0, 2));
     }
 
     #[test]

@@ -335,6 +335,26 @@ fn jobs_that_were_over_at_once_make_no_look_dearer() {
     assert!((price - 1.0).abs() < 1e-9, "{price}");
 }
 
+/// Five minutes in the queue say nothing of how long ten minutes of work take.
+#[test]
+fn progress_counts_from_when_the_work_began() {
+    let text = KILN.replace("ended = {", "started = \"/begun\"\n    ended = {");
+    let backend = Backend::new(dialect(&format!("{text}[progress]\npointer = \"/done\"\n")), Some(BASE)).unwrap();
+    let mut world = World::new(backend, learned().with_request_cost(secs(5)));
+    world.fleet.insert(job("a").with_created_at(world.clock), world.clock);
+    world.run(&mut |sent| {
+        let done = sent.time().saturating_sub(secs(300)).as_secs_f64() / 600.0;
+        let body = match done {
+            0.0 => r#"{"state":"queued"}"#.to_owned(),
+            done if done < 1.0 => format!(r#"{{"state":"Heating","begun":1700000300,"done":{done}}}"#),
+            _ => r#"{"state":"fired"}"#.to_owned(),
+        };
+        Reply::Answer(Duration::ZERO, response(200, &[], body))
+    });
+    let late = world.clock.saturating_since(at(secs(900)));
+    assert!(late < secs(8), "{late:?}");
+}
+
 #[test]
 fn classes_and_policies_learn_apart_and_single_looks_nothing() {
     let mut fleet = Fleet::new(Arc::new(kiln()), Arc::new(build(learned())), &mut rng(1));
@@ -389,6 +409,26 @@ fn no_look_is_wasted_on_an_answer_that_a_cache_repeats() {
         assert!(looks(control, told).1 > 40, "{control}");
     }
     assert_eq!(looks("max-age=80000", true), (2, 0), "the longest delay is a minute all the same");
+}
+
+/// What a cache has kept for a while it repeats for the rest of its time, if that can be meant.
+#[test]
+fn an_answer_that_has_lain_in_a_cache_is_repeated_for_less_long() {
+    let second_look = |control: &str, age: &str| {
+        let mut world = World::new(kiln(), every_second());
+        world.insert_one("a");
+        let headers = [("cache-control", control), ("age", age)];
+        world.run_until(at(secs(30)), &mut |_| {
+            Reply::Answer(Duration::ZERO, response(200, &headers, r#"{"state":"Heating"}"#))
+        });
+        world.sent[1].time()
+    };
+    for (control, age, look) in
+        [("max-age=10", "8", 2), ("max-age=10", "4", 6), ("max-age=10", "10", 1), ("max-age=9000000", "8", 1)]
+    {
+        let second = second_look(control, age);
+        assert!((secs(look)..secs(look) + millis(500)).contains(&second), "{control} at {age} s: {second:?}");
+    }
 }
 
 /// Of jobs that began together the short ones end first and the long ones last. Neither is a change, and the last ones,

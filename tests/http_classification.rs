@@ -217,6 +217,16 @@ fn regression_a_declared_202_moves_the_poll_url_too() {
     assert_eq!(reading.moved_to.as_deref(), Some("/operations/2"));
 }
 
+/// A body that is no JSON is a result only where the dialect says that all of it is one.
+#[test]
+fn a_text_is_the_result_where_the_whole_body_is() {
+    for (pointer, expected) in [("\"\"", Some("glazed")), ("[\"/vase\", \"\"]", Some("glazed")), ("\"/vase\"", None)] {
+        let dialect = dialect(&BY_STATUS.replace("\"/vase\"", pointer));
+        let reading = read(&dialect, 200, &[], "glazed");
+        assert_eq!((reading.observation, reading.result), (Succeeded, expected.map(Into::into)), "{pointer}");
+    }
+}
+
 #[test]
 fn an_unknown_word_can_be_refused() {
     let dialect = dialect(&KILN.replace("[state]", "[state]\nunknown = \"error\""));

@@ -206,6 +206,24 @@ mod stories {
         assert_eq!(world.outcomes(), [Outcome::Succeeded; 2]);
     }
 
+    #[test]
+    fn how_far_a_job_is_and_its_place_in_the_queue_are_told() {
+        let text = format!("{}\n[progress]\npointer = \"/done\"\nqueue = \"/ahead\"", http_support::KILN);
+        let backend = jobwatch::Backend::new(http_support::dialect(&text), Some(http_support::BASE)).unwrap();
+        let mut fleet = Fleet::new(Arc::new(backend), Arc::new(every_second().build().unwrap()), &mut rng(11));
+        let handle = fleet.insert(job("a"), START);
+        for (body, told) in [
+            (r#"{"state":"queued","ahead":3}"#, (None, Some(3))),
+            (r#"{"state":"Heating","done":0.25}"#, (Some(0.25), None)),
+        ] {
+            let now = fleet.progress(handle).unwrap().next;
+            let FleetAction::Send { id, .. } = fleet.poll(now) else { panic!() };
+            fleet.handle_response(now, id, &response(200, &[], body));
+            let progress = fleet.progress(handle).unwrap();
+            assert_eq!((progress.fraction, progress.queue_position), told);
+        }
+    }
+
     /// Another fleet has more of them: here its jobs are waited for as those of no class are.
     #[test]
     fn a_class_of_another_fleet_is_none_here() {

@@ -303,6 +303,31 @@ mod stories {
         }
     }
 
+    /// What they do not open says nothing of the looks, whose refusal is a reason to renew them.
+    #[test]
+    fn a_refused_look_is_renewed_for_after_a_refused_result() {
+        let mut fleet = renewable(every_second(), 2);
+        let answer = |fleet: &mut Fleet, now, answers: &[&dyn Fn() -> Response<Vec<u8>>]| {
+            let (sent, _) = sends(fleet, now);
+            assert_eq!(sent.len(), answers.len());
+            for ((id, _), answer) in sent.into_iter().zip(answers) {
+                fleet.handle_response(now, id, &answer());
+            }
+        };
+        let done = || response(200, &[], r#"{"state":"done","at":"/v1/r"}"#);
+        let working = || state("working");
+        answer(&mut fleet, START, &[&done, &working]);
+        answer(&mut fleet, START, &[&unauthorised]);
+        assert!(matches!(fleet.poll(START), FleetAction::Renew));
+        new_key(&mut fleet, START, 1);
+        answer(&mut fleet, START, &[&unauthorised]);
+        assert_eq!(finished(&mut fleet).len(), 1);
+        let later = at(secs(2));
+        answer(&mut fleet, later, &[&working]);
+        answer(&mut fleet, at(secs(4)), &[&unauthorised]);
+        assert!(matches!(fleet.poll(at(secs(4))), FleetAction::Renew));
+    }
+
     #[test]
     fn new_jobs_wait_for_the_renewal() {
         let mut fleet = renewable(every_second(), 1);

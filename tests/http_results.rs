@@ -91,6 +91,24 @@ mod stories {
         assert_eq!(paths(&world), ["/vases/a", "/files/7?sig=abc"]);
     }
 
+    /// A look may be a POST, and so is one that is led elsewhere; what it has made is had by a GET.
+    #[test]
+    fn a_result_is_not_asked_for_as_the_job_is() {
+        let mut asked = Vec::new();
+        let mut world = World::new(|request: &Request<Vec<u8>>, _| {
+            asked.push(format!("{} {}", request.method(), request.uri().path()));
+            match request.uri().path() {
+                "/v1/vases/a" => reply(307, &[("location", "/v1/b")], ""),
+                "/v1/b" => done("/v1/r"),
+                _ => found("1"),
+            }
+        });
+        let finished = world.wait(&vases("poll.method = \"POST\"\nresult.follow = \"/at\""), every_second(), job("a"));
+        assert_eq!(finished.result, Some(json!(1)));
+        drop(world);
+        assert_eq!(asked, ["POST /v1/vases/a", "POST /v1/b", "GET /v1/r"]);
+    }
+
     #[test]
     fn where_an_address_leads() {
         for (told, asked) in [
@@ -335,6 +353,11 @@ mod troubles {
         assert_eq!((finished.result, finished.error), (Some("https://cdn.example/x?s=1".into()), None));
         assert_eq!(paths.len(), 2);
 
+        // One that leads nowhere is a breakdown, which may pass.
+        let nowhere = reply(302, &[], "");
+        let (finished, _) = live(&following(), vec![done("/v1/r"), nowhere, done("/v1/r"), found("1")]);
+        assert_eq!((finished.result, finished.error, finished.failed_requests), (Some(json!(1)), None, 1));
+
         for to in ["/v1/r", "/v1/vases/a", "javascript:x", "https://u@api.example.com/"] {
             let (finished, paths) = live(&following(), vec![done("/v1/r"), redirect(to), found("1")]);
             is_without_result(&finished, "");
@@ -428,6 +451,23 @@ mod ends {
             let error = finished.error.unwrap_or_default();
             assert!(error.starts_with("the result was not had: "), "{error:?}");
         }
+    }
+
+    /// Its answer had come when the look's time was over, and nobody had noticed.
+    #[test]
+    fn a_wait_is_not_over_before_the_success_was_told() {
+        let policy = every_second().with_attempt_timeout(secs(10)).with_max_polls(1).build().unwrap();
+        let mut fleet = Fleet::new(Arc::new(following()), Arc::new(policy), &mut rng(1));
+        fleet.insert(job("a"), START);
+        let FleetAction::Send { id, .. } = fleet.poll(START) else { panic!() };
+        fleet.handle_response(at(secs(12)), id, &response(200, &[], r#"{"state":"done","at":"/v1/r"}"#));
+        assert!(matches!(fleet.poll(at(secs(15))), FleetAction::Idle));
+        let finished = std::iter::from_fn(|| fleet.next_event()).find_map(|event| match event {
+            FleetEvent::Finished { finished, .. } => Some(finished),
+            _ => None,
+        });
+        let finished = finished.unwrap();
+        assert_eq!((finished.outcome, finished.elapsed), (Outcome::Succeeded, secs(12)));
     }
 
     #[test]

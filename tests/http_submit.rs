@@ -249,6 +249,19 @@ fn with_a_key_the_same_key_is_sent_each_time() {
     assert_ne!(other.idempotency_key(), Some(key.as_str()));
 }
 
+/// One that cannot have reached the backend made no job.
+#[test]
+fn a_job_is_as_old_as_the_first_create_that_may_have_made_it() {
+    let backend = keyed();
+    for (trouble, which) in [(LookError::Unreachable, 1), (LookError::Disconnected, 0)] {
+        let mut world = World::new(script(vec![Reply::Error(millis(5), trouble), created_a()]));
+        let mut submit = Submit::new(&backend, every_second().build().unwrap(), Vec::new(), START, &mut rng(1));
+        let jobs = world.submit(&mut submit).unwrap();
+        assert!(world.sent[0].at < world.sent[1].at);
+        assert_eq!(jobs, [JobRef::new("a").unwrap().with_created_at(world.sent[which].at)]);
+    }
+}
+
 #[test]
 fn with_a_key_patience_is_had() {
     let replies = vec![reply(429, &[("retry-after", "120")], ""), created_a()];
@@ -535,6 +548,7 @@ mod patience {
                 let error = world.submit(&mut submit).unwrap_err();
                 let late = world.sent.iter().skip(1).filter(|sent| sent.at >= at(secs(seconds))).count();
                 assert_eq!(late, 0, "{ttl} {trouble:?}: {error}");
+                assert!(!error.message.contains("earlier create"), "{ttl} {trouble:?}: {error}");
                 if seconds >= 100 {
                     assert!(world.sent.len() > 1, "{ttl} {trouble:?}");
                 }

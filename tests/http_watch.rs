@@ -91,6 +91,16 @@ mod lives {
         assert_eq!(finished.last_error, Some(LookError::Status(502)));
     }
 
+    /// Nobody has said anything better since.
+    #[test]
+    fn an_earlier_breakdown_in_its_words_is_the_last_error_of_a_wait_that_ran_out() {
+        let replies = vec![reply(502, &[], r#"{"error":{"message":"no gas"}}"#), state("Heating")];
+        let mut world = World::new(script(replies));
+        let finished = world.wait(&kiln(), every_second().with_total_timeout(secs(10)), job("a"));
+        assert_eq!(finished.outcome, Outcome::TimedOut);
+        assert!(finished.error.as_ref().is_some_and(|error| error.contains("no gas")), "{:?}", finished.error);
+    }
+
     #[test]
     fn a_result_is_handed_out_once() {
         let backend = kiln();
@@ -737,6 +747,35 @@ mod snapshots {
         let finished = world.drive(&mut watch);
         assert_eq!((finished.outcome, finished.requests, finished.failed_requests), (Outcome::Succeeded, 6, 1));
         assert_eq!(world.urls(), ["https://api.example.com/moved/a"]);
+    }
+
+    /// What was wrong before is forgotten with the budget that it has cost.
+    #[test]
+    fn a_wait_that_begins_anew_has_no_earlier_error() {
+        let backend = kiln();
+        let mut world = World::new(script(vec![reply(502, &[], r#"{"error":{"message":"no gas"}}"#), Reply::Never]));
+        let mut watch = Watch::new(&backend, every_second().build().unwrap(), job("a"), START, &mut rng(3));
+        while world.sent.len() < 2 {
+            assert!(world.step(&mut watch).is_none());
+        }
+        let error = |snapshot: JobSnapshot| serde_json::to_value(snapshot).unwrap()["job"]["message"].clone();
+        let snapshot = watch.snapshot().unwrap();
+        assert_eq!(error(snapshot.clone()), "no gas");
+        let watch = Watch::resume(&backend, every_second().build().unwrap(), snapshot.anew(), world.clock).unwrap();
+        assert_eq!(error(watch.snapshot().unwrap()), Value::Null);
+    }
+
+    /// However often an answer says so.
+    #[test]
+    fn a_correction_for_a_while_is_remembered_once() {
+        let keys = "[[refine]]\nwhen = \"succeeded\"\nabsent = \"/vase\"\nthen = \"running\"\nfor = \"10m\"";
+        let backend = Backend::new(dialect(&format!("{KILN}{keys}")), Some(BASE)).unwrap();
+        let mut world = World::new(script(vec![state("fired")]));
+        let mut watch = Watch::new(&backend, every_second().build().unwrap(), job("a"), START, &mut rng(3));
+        while world.sent.len() < 9 {
+            assert!(world.step(&mut watch).is_none());
+        }
+        assert_eq!(stored(&watch)["job"]["extra"]["refined"].as_array().unwrap().len(), 1);
     }
 
     #[test]

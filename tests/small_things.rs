@@ -18,7 +18,7 @@ use jobwatch::testing::{
 };
 use jobwatch::{
     Action, Address, Backend, Dialect, Fleet, FleetEvent, GapRange, Hint, HintRule, Jitter, LookError, Observation,
-    Outcome, Outcomes, PlanView, Policy, PolicySchedule, Poller, PollerState, Position, Schedule, Spacing,
+    Outcome, Outcomes, PlanView, Policy, PolicySchedule, Poller, PollerState, Position, Schedule, Spacing, Stats,
     TransportError,
 };
 use proptest::prelude::*;
@@ -55,6 +55,29 @@ fn outcomes_are_counted_and_added_up() {
         assert_eq!(all.of(outcome), number as u64 + 1, "{outcome}");
     }
     assert_eq!(all.total(), (1..=8).sum::<u64>());
+}
+
+#[test]
+fn everything_that_was_counted_is_added_up() {
+    let mut stats = Stats::default();
+    assert_eq!(
+        (stats.request_success_rate(), stats.response_time.max(), stats.response_time.quantile(0.5)),
+        (None, None, None)
+    );
+    (stats.requests, stats.failed_requests, stats.throttled_requests, stats.bulk_requests) = (10, 4, 3, 2);
+    (stats.hints, stats.bytes) = (1, 1_000);
+    stats.response_time.record(secs(3));
+    stats.detection_delay.record(secs(7_200));
+    assert_eq!(stats.request_success_rate(), Some(0.6));
+    let mut others = stats.clone();
+    others.response_time.record(secs(6));
+    stats.merge(&others);
+    let (of, requests) = (stats.response_time, [stats.requests, stats.failed_requests, stats.throttled_requests]);
+    assert_eq!((requests, stats.bulk_requests, stats.hints, stats.bytes), ([20, 8, 6], 4, 2, 2_000));
+    assert_eq!((of.count(), of.mean(), of.max(), of.quantile(1.0)), (3, Some(secs(4)), Some(secs(6)), Some(secs(6))));
+    // Within one percent, up to a day.
+    let median = stats.detection_delay.quantile(0.5).unwrap();
+    assert!(median.abs_diff(secs(7_200)) < secs(72), "{median:?}");
 }
 
 #[test]

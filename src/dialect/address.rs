@@ -87,6 +87,8 @@ mod tests {
             ("ftp://user:pass@api.example.com/a", "ftp://api.example.com/a"),
             ("https://api.example.com/@me/a", "https://api.example.com/@me/a"),
             ("/@me/a", "/@me/a"),
+            ("//api.example.com//me@x", "//api.example.com//me@x"),
+            ("http:api.example.com//me@x", "http:api.example.com//me@x"),
             ("a/b@c", "a/b@c"),
             ("?sig=x", ""),
             ("", ""),

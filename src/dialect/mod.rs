@@ -307,6 +307,13 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_too_long_is_shortened() {
+        let text = "x".repeat(LONGEST_TEXT + 1);
+        assert_eq!(shortened(&text[1..]), text[1..]);
+        assert_eq!(shortened(&text), format!("{}…", &text[1..]));
+    }
+
+    #[test]
     fn words_are_the_same_in_any_letter_case() {
         let words = ["running", "läuft"].map(String::from);
         for (word, known) in [("Running", true), ("LÄUFT", true), ("läuft", true), ("run", false), ("\u{212a}", false)]

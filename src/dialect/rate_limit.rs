@@ -244,6 +244,9 @@ mod tests {
             (&["RateLimit: a;r=0"], false, false),
             (&["RateLimit: a;r=0;t=1", "Age: 5"], false, false),
             (&["RateLimit: a;r=0;t=1;"], false, false),
+            (&["RateLimit: a;*q_1-a.b=7;r=0;t=000000000000001"], false, true),
+            (&["RateLimit: a;1q=7;r=0;t=1"], false, false),
+            (&["RateLimit: a;r=0;t=0000000000000001"], false, false),
         ];
         for (lines, remaining, structured) in rows {
             let headers = parse(lines);

@@ -79,10 +79,8 @@ impl Fleet {
         let throttled = matches!(reading.observation, Observation::Throttled { .. });
         let cool_down = reading.cool_down.or_else(|| exhausted_for(response.headers()));
         let longest = self.policy_of(0).max_retry_after();
-        if throttled || cool_down.is_some() {
-            let taken = Taken { throttled, cool_down, ..Taken::default() };
-            self.lanes[usize::from(lane)].note_answer(&taken, sent_at, now, longest);
-        }
+        let taken = Taken { throttled, cool_down, ..Taken::default() };
+        self.lanes[usize::from(lane)].note_answer(&taken, sent_at, now, longest);
     }
 
     /// Takes the news that a request for one job brings no answer.
@@ -113,7 +111,7 @@ impl Fleet {
                 }
                 self.news.push_back(News::Changed { handle, state: Arc::clone(state), unknown: false });
             }
-            let hop = job.next_address().filter(|_| job.has_hop()).map(String::from);
+            let hop = job.next_address().map(String::from);
             let address = job.asked_at().map(String::from);
             if let Some(address) = address {
                 self.slab.at_mut(slot).lane = self.lane_of(Some(&address));

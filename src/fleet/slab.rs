@@ -181,7 +181,25 @@ pub(super) enum View<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
     use super::*;
+    use crate::{Backend, Dialect, Fleet, Policy, Timestamp};
+
+    #[test]
+    fn a_sleeping_job_is_packed() {
+        let backend = Backend::new(Dialect::tracker(), Some("https://api.example.com")).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut fleet = Fleet::new(Arc::new(backend), Arc::new(Policy::default()), &mut rng);
+        let now = Timestamp::from_secs(1_700_000_000);
+        let slot = fleet.insert(JobRef::new("a").unwrap(), now).slot;
+        assert!(matches!(fleet.slab.view(slot), Some(View::Packed(..))));
+        let _ = fleet.poll(now);
+        assert!(matches!(fleet.slab.view(slot), Some(View::Open(_))));
+    }
 
     #[test]
     fn a_slot_is_small() {

@@ -253,7 +253,7 @@ impl Fleet {
     /// The same for a further request of its own that goes to this lane.
     fn has_hop_to(&mut self, lane: usize, slot: u32) -> bool {
         let Some(View::Open(job)) = self.slab.view(slot) else { return false };
-        let Some(address) = job.next_address().filter(|_| job.has_hop()).map(String::from) else { return false };
+        let Some(address) = job.next_address().map(String::from) else { return false };
         usize::from(self.lane_of(Some(&address))) == lane
     }
 

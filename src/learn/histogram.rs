@@ -261,9 +261,11 @@ mod tests {
         for interval in [lesson(from, to), lesson(from, from + 1.0), lesson(beyond, beyond * 1.5)] {
             let mut learned = Histogram::new();
             learned.learn(interval, 1.0);
-            let fitted = Histogram::fit(&[interval]);
+            let (fitted, mut improved) = (Histogram::fit(&[interval]), Histogram::new());
+            improved.improve(&[interval]);
             let is_near = |(one, other): (&f64, &f64)| (one - other).abs() < 1e-9;
             assert!(fitted.masses.iter().zip(&learned.masses).all(is_near), "{interval:?}");
+            assert!(improved.masses.iter().zip(&learned.masses).all(is_near), "{interval:?}");
         }
         assert!(Histogram::fit(&[lesson(beyond, beyond * 1.5)]).masses[bucket_of(beyond)] > 0.4);
         // Of the buckets at its ends it has a part.

@@ -314,10 +314,11 @@ mod tests {
     fn what_was_thought_impossible_is_no_evidence_of_a_change() {
         let evidence = |mut history: History, lesson: Lesson| {
             let before = history.evidence;
+            assert!(before.is_finite());
             history.learn(&lesson);
             (before, history.evidence)
         };
-        let days = exactly(3 * 86_400);
+        let days = Lesson::ended(Duration::from_secs(2 * 86_400), Duration::from_secs(4 * 86_400));
         // By nobody, by all that was known, and by the last ones.
         let mut forgotten = after([days]);
         (0..20).for_each(|_| _ = forgotten.learn(&exactly(20)));

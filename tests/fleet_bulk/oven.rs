@@ -67,6 +67,11 @@ pub(crate) fn backend_with_envelope() -> Backend {
     backend_of(&format!("envelope = {{ pointer = \"/refused\", fatal = [\"spoilt\"] }}\n{OVEN}"))
 }
 
+/// The same that refuses words which its lists are not known to have.
+pub(crate) fn backend_that_refuses_unknown_words() -> Backend {
+    backend_of(&OVEN.replace("lost = [\"unknown\"]", "lost = [\"unknown\"]\nunknown = \"error\""))
+}
+
 fn backend_of(text: &str) -> Backend {
     Backend::new(dialect(text), Some("https://oven.example.com/v1")).unwrap()
 }
