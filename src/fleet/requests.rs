@@ -159,3 +159,29 @@ impl Requests {
         Some(under)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of those that were answered, in great numbers and long before their time, hardly anything is kept.
+    #[test]
+    fn a_request_that_hangs_ends_at_its_time_whatever_was_answered_meanwhile() {
+        let (now, expires) = (Timestamp::from_secs(1_700_000_000), Timestamp::from_secs(1_700_000_060));
+        let ask = |requests: &mut Requests, lane| {
+            let (handle, attempt) = (JobHandle { slot: 0, generation: 0 }, AttemptId::new(1, 7));
+            let asks = Asks::One(handle, HopId { attempt, hop: 0 });
+            requests.insert(lane, now, expires, asks).unwrap()
+        };
+        let mut requests = Requests::default();
+        let hanging = ask(&mut requests, 1);
+        for _ in 0..1_000 {
+            let id = ask(&mut requests, 0);
+            assert!(requests.take(id).is_some() && requests.take(id).is_none());
+            assert!(requests.expiries.len() <= 2 * 2 + LEFTOVERS);
+        }
+        assert_eq!((requests.asked_for(hanging), requests.next_expiry()), (1, Some(expires)));
+        assert_eq!(requests.expire(expires).map(|under| under.lane), Some(1));
+        assert!(requests.expire(expires).is_none());
+    }
+}
