@@ -446,6 +446,11 @@ impl TryFrom<StoredJobRef> for JobRef {
 }
 
 impl JobRef {
+    /// What is left of one that was moved away.
+    pub(crate) fn nobody() -> Self {
+        Self { id: Box::default(), more: None, created_at: None }
+    }
+
     /// A job by its id, or by its poll URL where the text begins with `http://` or `https://`.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ pub(crate) enum Refused {
 pub(crate) struct Terms<'a, S> {
     pub(crate) backend: &'a Backend,
     pub(crate) policy: &'a Policy,
-    pub(crate) schedule: &'a S,
+    pub(crate) schedule: S,
     /// Refused credentials can be renewed.
     pub(crate) renewable: bool,
     /// Also where a result was refused.
@@ -95,7 +95,7 @@ pub(crate) struct Terms<'a, S> {
 
 impl<'a, S> Terms<'a, S> {
     /// The same rules by another schedule.
-    fn with_schedule<T>(&self, schedule: &'a T) -> Terms<'a, T> {
+    fn with_schedule<T>(&self, schedule: T) -> Terms<'a, T> {
         let Self { backend, policy, renewable, renewable_for_results, .. } = *self;
         Terms { backend, policy, schedule, renewable, renewable_for_results }
     }
@@ -484,7 +484,7 @@ impl Job {
         let failed = asked && observation.is_of_the_request();
         self.failed_requests = self.failed_requests.saturating_add(u32::from(failed));
         // An expired attempt was taken back by the poller already; then its end stands.
-        let _ = self.poller.handle_observation(terms.policy, terms.schedule, now, id.attempt, observation);
+        let _ = self.poller.handle_observation(terms.policy, &terms.schedule, now, id.attempt, observation);
     }
 
     /// The poller took an attempt back whose time was over.

@@ -149,5 +149,5 @@ impl<B: Borrow<Backend>, P: Borrow<Policy>> Watch<B, P> {
 /// Refused credentials end the wait: a new watch goes on from a snapshot, with a backend that has others.
 fn terms<'a, B: Borrow<Backend>, P: Borrow<Policy>>(backend: &'a B, policy: &'a P) -> Terms<'a, PolicySchedule> {
     let (backend, policy) = (backend.borrow(), policy.borrow());
-    Terms { backend, policy, schedule: &PolicySchedule, renewable: false, renewable_for_results: false }
+    Terms { backend, policy, schedule: PolicySchedule, renewable: false, renewable_for_results: false }
 }

@@ -29,9 +29,10 @@ impl Fleet {
         response: &Response<B>,
     ) -> bool {
         let Some(slot) = self.waiting(handle) else { return false };
-        let Some((rules, job)) = self.open(lane, slot) else { return false };
+        let Some((terms, job)) = self.open(lane, slot) else { return false };
+        let longest = terms.policy.max_retry_after();
         let (failed, renewals, led_by) = (job.failed_requests(), job.asked_with(), job.led_by());
-        let Some(mut taken) = job.handle_response(&rules.terms(), now, hop, response) else { return false };
+        let Some(mut taken) = job.handle_response(&terms, now, hop, response) else { return false };
         // An exhausted quota is everybody's, also where the answer is a redirect, a result, or leads to one.
         taken.cool_down = taken.cool_down.or_else(|| exhausted_for(response.headers()));
         let failed = job.failed_requests() - failed;
@@ -41,7 +42,7 @@ impl Fleet {
             stats.hints += u64::from(taken.hinted);
         });
         let kept = &mut self.lanes[usize::from(lane)];
-        kept.note_answer(&taken, sent_at, now, rules.policy.max_retry_after());
+        kept.note_answer(&taken, sent_at, now, longest);
         if let Some(error) = taken.failed {
             kept.note_failure(error, sent_at, now);
         }
@@ -93,9 +94,9 @@ impl Fleet {
         error: &TransportError,
     ) {
         let Some(slot) = self.waiting(handle) else { return };
-        let Some((rules, job)) = self.open(lane, slot) else { return };
+        let Some((terms, job)) = self.open(lane, slot) else { return };
         let failed = job.failed_requests();
-        job.handle_error(&rules.terms(), now, hop, error);
+        job.handle_error(&terms, now, hop, error);
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| stats.failed_requests += u64::from(failed));
         self.settle_unless_in_line(slot, now);

@@ -43,10 +43,6 @@ impl Fleet {
         if !self.join(first, now, &mut members) {
             self.settle(first, now);
         }
-        // Not before: with a timer each of them would be considered for the free places.
-        for (handle, _) in &members {
-            self.settle(handle.slot, now);
-        }
         self.send_batch(lane, Batch { members, ..Batch::default() }, now)
     }
 
@@ -104,8 +100,8 @@ impl Fleet {
     /// Lets a job take part, if it is due or may be looked at early; whoever does has to be settled.
     fn join(&mut self, slot: u32, now: Timestamp, members: &mut Members) -> bool {
         let (handle, lane) = (self.slab.handle(slot), self.slab.at(slot).lane);
-        let Some((rules, job)) = self.open(lane, slot) else { return false };
-        let joined = job.share(&rules.backend, &rules.policy, now).map(|attempt| members.push((handle, attempt)));
+        let Some((terms, job)) = self.open(lane, slot) else { return false };
+        let joined = job.share(terms.backend, terms.policy, now).map(|attempt| members.push((handle, attempt)));
         if joined.is_some() {
             // By its deadline's timer it would be considered for the free places.
             self.timers.clear(slot);
@@ -118,15 +114,10 @@ impl Fleet {
     /// Sends a shared request for those of its members that still wait for it.
     pub(super) fn send_batch(&mut self, lane: usize, mut batch: Batch, now: Timestamp) -> Option<FleetAction> {
         let mut expires = now;
-        batch.members.retain(|(handle, attempt)| {
-            let slot = self.slab.slot(*handle);
-            match slot.and_then(|slot| self.slab.view(slot)) {
-                Some(View::Open(job)) if job.is_sharing(*attempt) => {
-                    expires = expires.max(job.poller.due().unwrap_or(now));
-                    true
-                }
-                _ => false,
-            }
+        batch.members.retain(|member| {
+            let job = self.sharing(*member).and_then(|slot| self.slab.open(slot));
+            expires = expires.max(job.as_ref().and_then(|job| job.poller.due()).unwrap_or(now));
+            job.is_some()
         });
         if let ([member], None) = (batch.members.as_slice(), &batch.page) {
             let member = *member;
@@ -153,6 +144,9 @@ impl Fleet {
                     job.share_again(&backend);
                 }
             }
+        }
+        for (handle, _) in &batch.members {
+            self.settle_under_way(handle.slot, expires);
         }
         batch.renewals = self.backend.renewals();
         let lane_number = u8::try_from(lane).unwrap_or_default();
@@ -203,14 +197,12 @@ impl Fleet {
     /// Whether another request may follow in the same attempts: not with credentials that were refused for good while this
     /// one was on its way, which ends the waits.
     fn may_go_on(&mut self, members: &Members, failed: bool, now: Timestamp) -> bool {
-        for (handle, attempt) in members {
-            if let Some(slot) = self.waiting(*handle)
-                && let Some(job) = self.slab.open(slot).filter(|job| job.is_sharing(*attempt))
+        for member in members {
+            if let Some(slot) = self.sharing(*member)
+                && let Some(job) = self.slab.open(slot)
             {
                 job.share_later(failed);
-                if self.refused.is_some() {
-                    self.settle(slot, now);
-                }
+                self.settle(slot, now);
             }
         }
         self.refused.is_none()
@@ -221,11 +213,11 @@ impl Fleet {
     pub(super) fn ask_alone(&mut self, (handle, attempt): (JobHandle, AttemptId), now: Timestamp, refused: bool) {
         let Some(slot) = self.waiting(handle) else { return };
         let lane = self.slab.at(slot).lane;
-        if let Some((rules, job)) = self.open(lane, slot)
+        if let Some((terms, job)) = self.open(lane, slot)
             && job.is_sharing(attempt)
         {
             job.share_later(refused);
-            job.ask_alone(&rules.terms(), now, attempt);
+            job.ask_alone(&terms, now, attempt);
         }
         self.take_further(slot, now, &Taken::default());
     }

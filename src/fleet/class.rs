@@ -36,14 +36,12 @@ impl Class {
     }
 
     /// When to look at the job of this seed.
-    pub(super) fn schedule(&mut self, since: Since, seed: u64) -> ClassSchedule {
-        match self.learner(since) {
-            Some(learner) => {
-                learner.refresh();
-                ClassSchedule::Plan(learner.plan_for(seed).clone())
-            }
-            None => ClassSchedule::Policy,
+    pub(super) fn rules(&mut self, since: Since, seed: u64) -> (&Arc<Policy>, ClassSchedule<'_>) {
+        if let Some(learner) = self.learner(since) {
+            learner.refresh();
         }
+        let plan = self.known(since).map(|learner| learner.plan_for(seed));
+        (&self.policy, plan.map_or(ClassSchedule::Policy, ClassSchedule::Plan))
     }
 
     pub(super) fn learn(&mut self, since: Since, seed: u64, lesson: &Lesson) {
@@ -83,17 +81,17 @@ impl Class {
 }
 
 /// The schedule of one job: the policy's own, or the plan of its class.
-#[derive(Clone, Debug)]
-pub(crate) enum ClassSchedule {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ClassSchedule<'a> {
     Policy,
-    Plan(Plan),
+    Plan(&'a Plan),
 }
 
-impl Schedule for ClassSchedule {
+impl Schedule for ClassSchedule<'_> {
     fn gap(&self, policy: &Policy, at: &Position) -> GapRange {
         match self {
             Self::Policy => PolicySchedule.gap(policy, at),
-            Self::Plan(plan) => Schedule::gap(plan, policy, at),
+            Self::Plan(plan) => Schedule::gap(*plan, policy, at),
         }
     }
 

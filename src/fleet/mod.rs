@@ -37,8 +37,7 @@ use crate::finished::TransportError;
 use crate::job::{Job, Terms};
 use crate::learn::{Learner, Since};
 use crate::{Backend, JobRef, JobSnapshot, LookError, Policy, SnapshotError, Stats, Timestamp};
-use class::Class;
-pub(crate) use class::ClassSchedule;
+use class::{Class, ClassSchedule};
 pub use feed::{Distinct, Feed};
 #[cfg(feature = "testing")]
 pub use kept::KeptEntries;
@@ -248,10 +247,9 @@ impl Fleet {
         let since = if job.creation().is_some() { Since::Creation } else { Since::PickUp };
         let seed = self.rng.next_u64();
         let class = ClassId(self.class_index(class.0));
-        let kept = &mut self.classes[usize::from(class.0)];
-        let schedule = kept.schedule(since, seed);
-        let job = Job::new(job, &kept.policy, &schedule, now, seed);
-        self.add(Box::new(job), class, now)
+        let (policy, schedule) = self.classes[usize::from(class.0)].rules(since, seed);
+        let job = Job::new(job, policy, &schedule, now, seed);
+        self.add(job, class, now)
     }
 
     /// Goes on waiting for a job where a snapshot left it.
@@ -274,7 +272,7 @@ impl Fleet {
     ) -> Result<JobHandle, SnapshotError> {
         let now = self.advance(now);
         let job = snapshot.restore(self.policy_of(class.0), now)?;
-        Ok(self.add(Box::new(job), class, now))
+        Ok(self.add(job, class, now))
     }
 
     /// Jobs whose wait has not ended.
@@ -439,8 +437,11 @@ impl Fleet {
 
     /// Every request under way was dropped: nothing will come of them. Their jobs ask again when their attempts expire.
     pub fn forget_requests(&mut self) {
-        while let Some(lane) = self.requests.forget() {
-            self.lanes[usize::from(lane)].note_ended();
+        while let Some(under) = self.requests.forget() {
+            self.lanes[usize::from(under.lane)].note_ended();
+            for slot in self.asked_by(&under.asks) {
+                self.settle_unless_in_line(slot, self.latest);
+            }
         }
     }
 
@@ -494,32 +495,23 @@ impl Fleet {
         &self.classes[usize::from(self.class_index(class))].policy
     }
 
-    /// By which rules a job is stepped.
-    fn rules(&mut self, slot: u32) -> Option<Rules> {
-        let (since, seed) = match self.slab.view(slot)? {
-            View::Packed(packed, _) => (packed.since(), packed.seed()),
-            View::Open(job) => (job.since(), job.poller.seed),
-        };
-        let class = self.class_index(self.slab.at(slot).class);
-        let class = &mut self.classes[usize::from(class)];
-        let renewable = !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven);
-        Some(Rules {
-            backend: Arc::clone(&self.backend),
-            policy: Arc::clone(&class.policy),
-            schedule: class.schedule(since, seed),
-            renewable,
-            renewable_for_results: renewable && !self.results_refused,
-        })
-    }
-
     /// A job to be stepped by its rules, in a lane that may have proven its backend.
-    fn open(&mut self, lane: u8, slot: u32) -> Option<(Rules, &mut Job)> {
-        let rules = self.rules(slot)?;
+    fn open(&mut self, lane: u8, slot: u32) -> Option<(Terms<'_, ClassSchedule<'_>>, &mut Job)> {
+        let class = self.class_index(self.slab.at(slot).class);
         let job = self.slab.open(slot)?;
         if self.lanes[usize::from(lane)].proven {
             job.poller.note_backend_proven();
         }
-        Some((rules, job))
+        let (policy, schedule) = self.classes[usize::from(class)].rules(job.since(), job.poller.seed);
+        let renewable = !matches!(self.renewal, Renewal::Impossible | Renewal::Unproven);
+        let terms = Terms {
+            backend: &self.backend,
+            policy,
+            schedule,
+            renewable,
+            renewable_for_results: renewable && !self.results_refused,
+        };
+        Some((terms, job))
     }
 
     /// The slot of a job whose wait has not ended.
@@ -534,7 +526,7 @@ impl Fleet {
         })
     }
 
-    fn add(&mut self, job: Box<Job>, class: ClassId, now: Timestamp) -> JobHandle {
+    fn add(&mut self, job: Job, class: ClassId, now: Timestamp) -> JobHandle {
         let lane = self.lane_of(job.asked_at());
         let slot = self.slab.insert(job, class.0, lane);
         self.jobs += 1;
@@ -569,27 +561,5 @@ impl Fleet {
     fn count(&mut self, lane: u8, count: impl Fn(&mut Stats)) {
         count(&mut self.stats);
         count(&mut self.lanes[usize::from(lane)].stats);
-    }
-}
-
-/// By which rules a job is stepped: held apart from the fleet, which is changed meanwhile.
-#[derive(Debug)]
-struct Rules {
-    backend: Arc<Backend>,
-    policy: Arc<Policy>,
-    schedule: ClassSchedule,
-    renewable: bool,
-    renewable_for_results: bool,
-}
-
-impl Rules {
-    fn terms(&self) -> Terms<'_, ClassSchedule> {
-        Terms {
-            backend: &self.backend,
-            policy: &self.policy,
-            schedule: &self.schedule,
-            renewable: self.renewable,
-            renewable_for_results: self.renewable_for_results,
-        }
     }
 }

@@ -124,12 +124,12 @@ impl Requests {
         }
     }
 
-    /// Ends any request, and tells its lane.
-    pub(super) fn forget(&mut self) -> Option<u8> {
+    /// Ends any request.
+    pub(super) fn forget(&mut self) -> Option<Under> {
         loop {
             let Reverse((_, slot, generation)) = self.expiries.pop()?;
             if let Some(under) = self.end(slot, generation) {
-                return Some(under.lane);
+                return Some(under);
             }
         }
     }

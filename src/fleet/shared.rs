@@ -44,13 +44,13 @@ impl Fleet {
         self.told_together = Some(Vec::new());
         for (handle, attempt) in core::mem::take(&mut batch.members) {
             let Some(slot) = self.waiting(handle) else { continue };
-            let Some((rules, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) else { continue };
+            let Some((terms, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) else { continue };
             let reading = entries.get(job.job.id()).cloned();
             if reading.is_none() && next.is_some() {
                 missing.push((handle, attempt));
                 continue;
             }
-            let taken = job.take_shared(&rules.terms(), now, attempt, response, reading, detail);
+            let taken = job.take_shared(&terms, now, attempt, response, reading, detail);
             whole.good |= taken.good;
             whole.hinted |= taken.hinted;
             self.take_further(slot, now, &taken);
@@ -154,8 +154,8 @@ impl Fleet {
     fn fail_all(&mut self, lane: u8, batch: Batch, now: Timestamp, observation: Observation, message: &str) {
         for (handle, attempt) in batch.members {
             let Some(slot) = self.waiting(handle) else { continue };
-            if let Some((rules, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) {
-                job.fail_shared(&rules.terms(), now, attempt, observation, message);
+            if let Some((terms, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) {
+                job.fail_shared(&terms, now, attempt, observation, message);
                 self.settle(slot, now);
             }
         }

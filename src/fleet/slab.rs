@@ -14,7 +14,13 @@ pub(super) struct Slab {
     slots: Vec<Slot>,
     free: Vec<u32>,
     words: Words,
+    /// Where jobs were open that are packed now.
+    #[allow(clippy::vec_box)] // the boxes are what is spared
+    spare: Vec<Box<Job>>,
 }
+
+/// So many looks at once need no new memory.
+const MOST_SPARE: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -43,8 +49,8 @@ pub(super) enum Queue {
 }
 
 impl Slab {
-    pub(super) fn insert(&mut self, job: Box<Job>, class: u16, lane: u8) -> u32 {
-        let seat = Seat::Open(job);
+    pub(super) fn insert(&mut self, job: Job, class: u16, lane: u8) -> u32 {
+        let seat = Seat::Open(self.boxed(job));
         if let Some(slot) = self.free.pop() {
             let kept = &mut self.slots[slot as usize];
             (kept.class, kept.lane, kept.queue, kept.seat) = (class, lane, Queue::None, seat);
@@ -75,6 +81,16 @@ impl Slab {
         Some(job)
     }
 
+    fn boxed(&mut self, job: Job) -> Box<Job> {
+        match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = job;
+                spare
+            }
+            None => Box::new(job),
+        }
+    }
+
     pub(super) fn handle(&self, slot: u32) -> JobHandle {
         JobHandle { slot, generation: self.slots[slot as usize].generation }
     }
@@ -95,13 +111,15 @@ impl Slab {
 
     /// A job to be stepped.
     pub(super) fn open(&mut self, slot: u32) -> Option<&mut Job> {
-        let kept = &mut self.slots[slot as usize];
-        if let Seat::Packed(_) = kept.seat
-            && let Seat::Packed(packed) = core::mem::replace(&mut kept.seat, Seat::Vacant)
+        let seat = &mut self.slots[slot as usize].seat;
+        if let Seat::Packed(_) = seat
+            && let Seat::Packed(packed) = core::mem::replace(seat, Seat::Vacant)
         {
-            kept.seat = Seat::Open(Box::new(packed.unpack(&self.words)));
+            let job = packed.unpack(&self.words);
+            let job = self.boxed(job);
+            self.slots[slot as usize].seat = Seat::Open(job);
         }
-        match &mut kept.seat {
+        match &mut self.slots[slot as usize].seat {
             Seat::Open(job) => Some(job),
             Seat::Vacant | Seat::Packed(_) => None,
         }
@@ -116,14 +134,14 @@ impl Slab {
 
     /// Packs a job that was stepped, if it can be.
     pub(super) fn close(&mut self, slot: u32) {
-        let kept = &mut self.slots[slot as usize];
-        kept.seat = match core::mem::replace(&mut kept.seat, Seat::Vacant) {
-            Seat::Open(job) => match Packed::pack(job, &mut self.words) {
-                Ok(packed) => Seat::Packed(packed),
-                Err(job) => Seat::Open(job),
-            },
-            seat => seat,
-        };
+        let seat = &mut self.slots[slot as usize].seat;
+        if let Seat::Open(job) = seat
+            && let Some(packed) = Packed::pack(job, &mut self.words)
+            && let Seat::Open(spare) = core::mem::replace(seat, Seat::Packed(packed))
+            && self.spare.len() < MOST_SPARE
+        {
+            self.spare.push(spare);
+        }
     }
 
     pub(super) fn job(&self, slot: u32) -> Option<&JobRef> {

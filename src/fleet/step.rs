@@ -4,12 +4,13 @@ use core::time::Duration;
 use std::collections::{HashSet, VecDeque};
 use std::string::String;
 use std::sync::Arc;
+use std::vec::Vec;
 
 use super::slab::{Queue, View, excess};
-use super::words::FleetAction;
+use super::words::{FleetAction, JobHandle};
 use super::{Asks, Fleet, News, Renewal};
 use crate::job::JobStep;
-use crate::{EndReason, LookError, Timestamp};
+use crate::{AttemptId, EndReason, LookError, Timestamp};
 
 /// So many leftovers are not worth a sweep.
 pub(super) const MOST_LEFTOVERS: usize = 64;
@@ -44,12 +45,13 @@ impl Fleet {
     /// When there is something to do at the earliest, if no answer comes.
     fn next_instant(&mut self, now: Timestamp) -> Timestamp {
         let search = self.lanes.iter().filter(|lane| !lane.ready.is_empty()).filter_map(|lane| lane.search_at).min();
-        let mut until = self.timers.next().into_iter().chain(search).min().unwrap_or(Timestamp::MAX);
+        let first = self.timers.next().into_iter().chain(self.requests.next_expiry()).chain(search).min();
+        let mut until = first.unwrap_or(Timestamp::MAX);
         if self.renewal != Renewal::UnderWay {
             let spacing = self.probe_spacing();
             for lane in self.lanes.iter().filter(|lane| lane.has_line()) {
-                let open = Some(lane.open_at(spacing)).filter(|at| *at > now);
-                until = until.min(open.or_else(|| self.requests.next_expiry()).unwrap_or(Timestamp::MAX));
+                // Where it is open, there is no place, and a request that ends leaves one.
+                until = until.min(Some(lane.open_at(spacing)).filter(|at| *at > now).unwrap_or(Timestamp::MAX));
             }
         }
         until
@@ -67,19 +69,29 @@ impl Fleet {
             let lane = &mut self.lanes[usize::from(under.lane)];
             lane.note_ended();
             lane.note_failure(LookError::Expired, under.sent_at, now);
-            match under.asks {
-                Asks::One(handle, _) => {
-                    if let Some(slot) = self.waiting(handle) {
-                        self.expire(slot, under.lane, now);
-                        self.settle_unless_in_line(slot, now);
-                    }
-                }
-                Asks::Many(batch) => {
-                    lane.company.note_failure(batch.ids.len());
-                    self.count(under.lane, |stats| stats.failed_requests += 1);
-                }
+            if let Asks::Many(batch) = &under.asks {
+                lane.company.note_failure(batch.ids.len());
+                self.count(under.lane, |stats| stats.failed_requests += 1);
+            }
+            for slot in self.asked_by(&under.asks) {
+                self.expire(slot, under.lane, now);
+                self.settle_unless_in_line(slot, now);
             }
         }
+    }
+
+    /// Those whose attempt a request may still belong to.
+    pub(super) fn asked_by(&self, asks: &Asks) -> Vec<u32> {
+        match asks {
+            Asks::One(handle, _) => self.waiting(*handle).into_iter().collect(),
+            Asks::Many(batch) => batch.members.iter().filter_map(|member| self.sharing(*member)).collect(),
+        }
+    }
+
+    /// The slot of a job that still takes part in a shared request.
+    pub(super) fn sharing(&self, (handle, attempt): (JobHandle, AttemptId)) -> Option<u32> {
+        let slot = self.slab.slot(handle)?;
+        matches!(self.slab.view(slot), Some(View::Open(job)) if job.is_sharing(attempt)).then_some(slot)
     }
 
     /// Lets every timer fire that is due: requests in flight expire, waiting jobs get in line.
@@ -194,9 +206,9 @@ impl Fleet {
 
     /// Takes a job's attempt back, if its time is over; its request was this lane's.
     pub(super) fn expire(&mut self, slot: u32, lane: u8, now: Timestamp) {
-        let Some((rules, job)) = self.open(lane, slot) else { return };
+        let Some((terms, job)) = self.open(lane, slot) else { return };
         let (failed, in_company) = (job.failed_requests(), job.is_in_company());
-        job.expire(&rules.terms(), now);
+        job.expire(&terms, now);
         // A shared request is counted once, by itself.
         let failed = if in_company { 0 } else { job.failed_requests() - failed };
         self.count(lane, |stats| stats.failed_requests += u64::from(failed));
@@ -284,10 +296,8 @@ impl Fleet {
                 self.put_off(slot, now, until);
             }
         }
-        for (handle, attempt) in batches.into_iter().flat_map(|batch| batch.members) {
-            if let Some(slot) = self.slab.slot(handle)
-                && matches!(self.slab.view(slot), Some(View::Open(job)) if job.is_sharing(attempt))
-            {
+        for member in batches.into_iter().flat_map(|batch| batch.members) {
+            if let Some(slot) = self.sharing(member) {
                 self.put_off(slot, now, until);
             }
         }
@@ -315,22 +325,32 @@ impl Fleet {
     pub(super) fn step(&mut self, lane: usize, slot: u32, now: Timestamp) -> Option<FleetAction> {
         let handle = self.slab.handle(slot);
         let lane = u8::try_from(lane).unwrap_or_default();
-        let (rules, job) = self.open(lane, slot)?;
+        let (terms, job) = self.open(lane, slot)?;
         let failed = job.failed_requests();
-        let step = job.poll(&rules.terms(), now);
+        let step = job.poll(&terms, now);
         let failed = job.failed_requests() - failed;
         self.count(lane, |stats| stats.failed_requests += u64::from(failed));
-        let action = match step {
-            JobStep::Send { id, request, timeout } => {
-                self.lanes[usize::from(lane)].note_sent(now);
-                self.count(lane, |stats| stats.requests += 1);
-                let id = self.requests.insert(lane, now, now.saturating_add(timeout), Asks::One(handle, id))?;
-                Some(FleetAction::Send { id, request, timeout })
-            }
-            JobStep::Sleep { .. } | JobStep::Ended(_) => None,
+        let JobStep::Send { id, request, timeout } = step else {
+            self.settle(slot, now);
+            return None;
         };
-        self.settle(slot, now);
-        action
+        let expires = now.saturating_add(timeout);
+        let id = self.requests.insert(lane, now, expires, Asks::One(handle, id))?;
+        self.lanes[usize::from(lane)].note_sent(now);
+        self.count(lane, |stats| stats.requests += 1);
+        self.settle_under_way(slot, expires);
+        Some(FleetAction::Send { id, request, timeout })
+    }
+
+    /// The same for a job that a request asks for: an attempt that does not end before ends with its request.
+    pub(super) fn settle_under_way(&mut self, slot: u32, expires: Timestamp) {
+        self.slab.at_mut(slot).queue = Queue::None;
+        let due = self.slab.open(slot).and_then(|job| job.poller.due()).unwrap_or(expires);
+        if due < expires {
+            self.timers.set(slot, due);
+        } else {
+            self.timers.clear(slot);
+        }
     }
 
     /// The same for a job whose attempt may have ended before its request did, and which may stand in line again.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use super::{Extra, Job};
-use crate::learn::Since;
 use crate::poller::Phase;
 use crate::{EndReason, JobRef, Outcome, PollerState, Timestamp, WaitReason};
 
@@ -22,17 +21,17 @@ pub(crate) struct Words(Vec<Arc<str>>);
 
 impl Words {
     /// The number of a word from 1, and 0 for none; `None` where there are too many.
-    fn number(&mut self, word: Option<Arc<str>>) -> Result<u8, Option<Arc<str>>> {
-        let Some(word) = word else { return Ok(0) };
-        let index = match self.0.iter().position(|known| *known == word) {
+    fn number(&mut self, word: Option<&Arc<str>>) -> Option<u8> {
+        let Some(word) = word else { return Some(0) };
+        let index = match self.0.iter().position(|known| known == word) {
             Some(index) => index,
             None if self.0.len() < MOST_WORDS => {
-                self.0.push(word);
+                self.0.push(Arc::clone(word));
                 self.0.len() - 1
             }
-            None => return Err(Some(word)),
+            None => return None,
         };
-        u8::try_from(index + 1).map_err(|_| None)
+        u8::try_from(index + 1).ok()
     }
 
     fn word(&self, number: u8) -> Option<&Arc<str>> {
@@ -69,31 +68,25 @@ const CREATED: u8 = 4;
 const SIMULATED: u8 = 8;
 
 impl Packed {
-    /// Packs a job, or gives it back as it is.
-    pub(crate) fn pack(mut job: Box<Job>, words: &mut Words) -> Result<Self, Box<Job>> {
+    /// Packs a job, of which nothing of value is left then; `None` where it has to stay as it is.
+    pub(crate) fn pack(job: &mut Job, words: &mut Words) -> Option<Self> {
         let (created, simulated) = match job.extra.as_deref() {
             None => (false, false),
             Some(extra) if extra.is_creation_at(job.poller.born) => (true, extra.simulated),
-            Some(_) => return Err(job),
+            Some(_) => return None,
         };
         let (until, reason) = match job.poller.phase {
             Phase::Waiting { until, reason } => (until, Some(reason)),
             Phase::Ended { at, outcome: Outcome::Stopped, reason: EndReason::Stopped } => (at, None),
-            Phase::InFlight { .. } | Phase::Ended { .. } => return Err(job),
+            Phase::InFlight { .. } | Phase::Ended { .. } => return None,
         };
         if job.hop.is_some() || job.message.is_some() || job.failed_requests > 0 || !job.poller.is_untroubled() {
-            return Err(job);
+            return None;
         }
-        let state = match words.number(job.state.take()) {
-            Ok(state) => state,
-            Err(word) => {
-                job.state = word;
-                return Err(job);
-            }
-        };
+        let state = words.number(job.state.as_ref())?;
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         let poller = &job.poller;
-        Ok(Self {
+        Some(Self {
             seed: poller.seed,
             started: poller.started,
             born: poller.born,
@@ -112,7 +105,7 @@ impl Packed {
                 | flag(poller.proven, PROVEN)
                 | flag(created, CREATED)
                 | flag(simulated, SIMULATED),
-            job: job.job,
+            job: core::mem::replace(&mut job.job, JobRef::nobody()),
         })
     }
 
@@ -164,15 +157,6 @@ impl Packed {
     pub(crate) fn unpacked(&self, words: &Words) -> Job {
         let copy = Self { job: self.job.clone(), ..*self };
         copy.unpack(words)
-    }
-
-    /// Where its age is counted from.
-    pub(crate) fn since(&self) -> Since {
-        if self.job.creation().is_some() || self.flags & CREATED > 0 { Since::Creation } else { Since::PickUp }
-    }
-
-    pub(crate) fn seed(&self) -> u64 {
-        self.seed
     }
 
     pub(crate) fn job(&self) -> &JobRef {
@@ -227,7 +211,7 @@ mod tests {
     use super::*;
     use crate::dialect::{Address, JobClass};
     use crate::job::hop::Hop;
-    use crate::learn::{Lesson, Taught};
+    use crate::learn::{Lesson, Since, Taught};
     use crate::{LookError, Observation, Policy, PolicySchedule};
 
     const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -278,17 +262,17 @@ mod tests {
     }
 
     /// Puts a job to sleep and wakes it up. Tells whether it slept packed.
-    fn sleeps_packed(job: Box<Job>) -> bool {
+    fn sleeps_packed(mut job: Box<Job>) -> bool {
         let (before, mut words) = (remembered(&job), Words::default());
-        let (since, due, started) = (job.since(), job.poller.due(), job.poller.started());
-        let (state, seed) = (job.state.clone(), job.poller.seed);
-        match Packed::pack(job, &mut words) {
-            Err(job) => {
+        let (due, started) = (job.poller.due(), job.poller.started());
+        let state = job.state.clone();
+        match Packed::pack(&mut job, &mut words) {
+            None => {
                 assert_eq!(remembered(&job), before);
                 false
             }
-            Ok(packed) => {
-                assert_eq!((packed.since(), packed.due(), packed.requests(), packed.seed()), (since, due, 5, seed));
+            Some(packed) => {
+                assert_eq!((packed.due(), packed.requests()), (due, 5));
                 assert_eq!((packed.job().id(), packed.state(&words)), ("job-7", state.as_deref()));
                 let timeout = Duration::from_secs(100);
                 assert_eq!(packed.deadline(timeout), started.saturating_add(timeout));
@@ -387,15 +371,16 @@ mod tests {
         let mut pack = |word: &str| {
             let mut job = sleeper();
             job.state = Some(word.into());
-            (Packed::pack(job, &mut words), words.0.len())
+            let packed = Packed::pack(&mut job, &mut words);
+            (packed, job, words.0.len())
         };
         let mut packed = Vec::new();
         for n in 0..2 * MOST_WORDS {
             let word = (n % MOST_WORDS).to_string();
             packed.push((word.clone(), pack(&word).0.unwrap()));
         }
-        let (one_more, kept) = pack("one more");
-        assert_eq!((one_more.unwrap_err().state.as_deref(), kept), (Some("one more"), MOST_WORDS));
+        let (packed_too, one_more, kept) = pack("one more");
+        assert_eq!((packed_too.is_some(), one_more.state.as_deref(), kept), (false, Some("one more"), MOST_WORDS));
         for (word, job) in packed {
             assert_eq!(job.state(&words), Some(word.as_str()));
             assert_eq!(job.unpack(&words).state.as_deref(), Some(word.as_str()));

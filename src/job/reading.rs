@@ -85,7 +85,7 @@ impl Job {
         let status = response.status().as_u16();
         let message = reading.message.or_else(|| (!told).then(|| format!("HTTP status {status}")));
         let throttled = matches!(observation, Observation::Throttled { .. });
-        let schedule = &Expecting { schedule: terms.schedule, end: self.expected_end(progress, now) };
+        let schedule = Expecting { schedule: &terms.schedule, end: self.expected_end(progress, now) };
         self.conclude(&terms.with_schedule(schedule), now, id, observation, message);
         if let Some(after) = reading.ask_again.filter(|_| unfinished) {
             self.poller.ask_again_after(terms.policy, now, after);
