@@ -821,6 +821,35 @@ mod snapshots {
         assert!(serde_json::from_value::<JobSnapshot>(value).is_err());
     }
 
+    /// All instants of the job's story move with the clock, so that nothing lasts longer than it would have.
+    #[test]
+    fn a_clock_set_back_moves_what_was_corrected_and_told() {
+        let keys = "[[refine]]\nwhen = \"succeeded\"\nabsent = \"/vase\"\nthen = \"running\"\nfor = \"10m\"";
+        let backend = Backend::new(dialect(&format!("{KILN}{keys}")), Some(BASE)).unwrap();
+        let (policy, mut world) = (every_second().build().unwrap(), World::new(script(vec![state("fired")])));
+        let mut watch = Watch::new(&backend, policy.clone(), job("a"), START, &mut rng(3));
+        while world.sent.len() < 3 {
+            assert!(world.step(&mut watch).is_none());
+        }
+        let mut before = stored(&watch);
+        let latest = before["job"]["poller"]["latest"].as_u64().unwrap();
+        before["job"]["extra"]["told_at"] = json!(latest);
+        let instants = |stored: &Value| {
+            let (job, extra) = (&stored["job"], &stored["job"]["extra"]);
+            [&job["sent_at"], &extra["refined"][0][1], &extra["told_at"]].map(|at| at.as_u64().expect("an instant"))
+        };
+        let back = secs(500);
+        let earlier = jobwatch::Timestamp::from_nanos(latest).saturating_sub(back);
+        let snapshot = serde_json::from_value(before.clone()).unwrap();
+        let after = stored(&Watch::resume(&backend, policy, snapshot, earlier).unwrap());
+        assert_eq!(
+            instants(&after)
+                .map(|at| jobwatch::Timestamp::from_nanos(at).saturating_add(back))
+                .map(jobwatch::Timestamp::as_nanos),
+            instants(&before)
+        );
+    }
+
     #[test]
     fn regression_a_clock_set_back_moves_the_bounds_too() {
         let backend = kiln();
