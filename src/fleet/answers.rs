@@ -32,7 +32,10 @@ impl Fleet {
         let Some((terms, job)) = self.open(lane, slot) else { return false };
         let longest = terms.policy.max_retry_after();
         let (failed, renewals, led_by) = (job.failed_requests(), job.asked_with(), job.led_by());
-        let Some(mut taken) = job.handle_response(&terms, now, hop, response) else { return false };
+        let Some(mut taken) = job.handle_response(&terms, now, hop, response) else {
+            self.settle_unless_in_line(slot, now);
+            return false;
+        };
         // An exhausted quota is everybody's, also where the answer is a redirect, a result, or leads to one.
         taken.cool_down = taken.cool_down.or_else(|| exhausted_for(response.headers()));
         let failed = job.failed_requests() - failed;
