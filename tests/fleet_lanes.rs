@@ -9,7 +9,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use fleet_support::{Sent, World};
-use http_support::{BASE, KILN, Reply, START, dialect, every_second, kiln, millis, response, secs};
+use http_support::{BASE, KILN, Reply, START, at, dialect, every_second, job, kiln, millis, response, secs};
 use jobwatch::{Backend, LookError, Outcome, RateLimit, Stats, Timestamp};
 use proptest::prelude::*;
 
@@ -269,6 +269,26 @@ fn regression_a_place_in_a_line_here_sends_nobody_there() {
     });
     assert_eq!(world.ended(Outcome::Succeeded), 3);
     check_sums(&world);
+}
+
+/// A further request that found no room abroad is given up with its attempt: a throttle there is none of the next one's
+/// business, which asks at home.
+#[test]
+fn a_throttle_holds_nobody_whose_request_has_left_the_line() {
+    let mut world = World::new(backend(), every_second().with_attempt_timeout(secs(3))).limits(1, None);
+    world.insert(1);
+    let patient = every_second().with_attempt_timeout(secs(60)).build().unwrap();
+    let patient = world.fleet.add_class("patient", patient.into());
+    world.fleet.insert_in(patient, job(&format!("{ABROAD}/x/job-0")), world.clock);
+    world.run_until(at(secs(40)), &mut |sent| match (is_abroad(sent), sent.time()) {
+        (true, _) => Reply::Answer(secs(10), response(429, &[("retry-after", "60")], "")),
+        (false, Duration::ZERO) => answer(302, &[("location", &format!("{ABROAD}/y"))], ""),
+        (false, _) => Reply::Answer(millis(2_900), response(200, &[], r#"{"state":"Heating"}"#)),
+    });
+    assert!(world.sent.iter().all(|sent| sent.url.path() != "/y"), "there was no room for it");
+    let looks: Vec<_> = world.sent.iter().filter(|sent| !is_abroad(sent)).map(Sent::time).collect();
+    assert!(looks.windows(2).skip(1).all(|pair| pair[1].saturating_sub(pair[0]) == millis(3_900)), "{looks:?}");
+    assert!(looks.len() >= 9, "{looks:?}");
 }
 
 /// What a server does, for an arbitrary one.
