@@ -326,10 +326,8 @@ impl Fleet {
         let handle = self.slab.handle(slot);
         let lane = u8::try_from(lane).unwrap_or_default();
         let (terms, job) = self.open(lane, slot)?;
-        let failed = job.failed_requests();
+        // No request of its own fails by this: an attempt whose time is over was taken back before.
         let step = job.poll(&terms, now);
-        let failed = job.failed_requests() - failed;
-        self.count(lane, |stats| stats.failed_requests += u64::from(failed));
         let JobStep::Send { id, request, timeout } = step else {
             self.settle(slot, now);
             return None;
