@@ -43,8 +43,8 @@ impl Fleet {
         let mut missing = Vec::new();
         self.told_together = Some(Vec::new());
         for (handle, attempt) in core::mem::take(&mut batch.members) {
-            let Some(slot) = self.waiting(handle) else { continue };
-            let Some((terms, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) else { continue };
+            let Some(slot) = self.sharing((handle, attempt)) else { continue };
+            let Some((terms, job)) = self.open(lane, slot) else { continue };
             let reading = entries.get(job.job.id()).cloned();
             if reading.is_none() && next.is_some() {
                 missing.push((handle, attempt));
@@ -152,10 +152,11 @@ impl Fleet {
     }
 
     fn fail_all(&mut self, lane: u8, batch: Batch, now: Timestamp, observation: Observation, message: &str) {
-        for (handle, attempt) in batch.members {
-            let Some(slot) = self.waiting(handle) else { continue };
-            if let Some((terms, job)) = self.open(lane, slot).filter(|(_, job)| job.is_sharing(attempt)) {
-                job.fail_shared(&terms, now, attempt, observation, message);
+        for member in batch.members {
+            if let Some(slot) = self.sharing(member)
+                && let Some((terms, job)) = self.open(lane, slot)
+            {
+                job.fail_shared(&terms, now, member.1, observation, message);
                 self.settle(slot, now);
             }
         }

@@ -51,7 +51,10 @@ impl Fleet {
             let spacing = self.probe_spacing();
             for lane in self.lanes.iter().filter(|lane| lane.has_line()) {
                 // Where it is open, there is no place, and a request that ends leaves one.
-                until = until.min(Some(lane.open_at(spacing)).filter(|at| *at > now).unwrap_or(Timestamp::MAX));
+                let open_at = lane.open_at(spacing);
+                if open_at > now {
+                    until = until.min(open_at);
+                }
             }
         }
         until

@@ -46,10 +46,9 @@ fn regression_counted_looks_are_not_spent_on_free_places() {
     assert!(done.elapsed >= secs(60), "{:?}", done.elapsed);
 }
 
-/// Who is in the list already is not considered for its free places: they go to others, however far their own looks are.
-#[test]
-fn regression_free_places_were_lost_on_those_who_are_in_the_list() {
-    let (oven, mut world) = (Oven::default(), world(6));
+/// Beside six jobs, four that are looked at by themselves once a minute are in each list of ten.
+fn fills_its_places_with_rare_ones(mut world: World) {
+    let oven = Oven::default();
     let rare = patient().with_max_delay(secs(60)).with_factor(1_000.0).build().unwrap();
     let class = world.fleet.add_class("rare", rare.into());
     for n in 6..10 {
@@ -60,20 +59,18 @@ fn regression_free_places_were_lost_on_those_who_are_in_the_list() {
     assert!(world.sent.iter().all(|sent| sent.ids.len() == 10), "{:?}", world.sent);
 }
 
+/// Who is in the list already is not considered for its free places: they go to others, however far their own looks are.
+#[test]
+fn regression_free_places_were_lost_on_those_who_are_in_the_list() {
+    fills_its_places_with_rare_ones(world(6));
+}
+
 /// The same for those who stood in line, and have a timer for their deadline, which comes before the others' own looks.
 #[test]
 fn regression_the_deadlines_of_those_in_the_list_took_its_free_places() {
-    let oven = Oven::default();
     let mut world = World::new(backend(), patient().with_total_timeout(secs(30)));
     world.insert(6);
-    let rare = patient().with_max_delay(secs(60)).with_factor(1_000.0).build().unwrap();
-    let class = world.fleet.add_class("rare", rare.into());
-    for n in 6..10 {
-        world.fleet.insert_in(class, job(&format!("job-{n}")), world.clock);
-    }
-    world.run_until(at(secs(5)), &mut |sent| oven.serve(sent, secs(100)));
-    assert!(world.sent.len() >= 4);
-    assert!(world.sent.iter().all(|sent| sent.ids.len() == 10), "{:?}", world.sent);
+    fills_its_places_with_rare_ones(world);
 }
 
 /// Those that cannot share are not passed by one by one, over and over, by those that can.
