@@ -210,6 +210,7 @@ impl Job {
                 *at = at.saturating_sub(back);
             }
         }
+        self.hop = None;
         self.poller.rebase(now);
         self.poller.abandon_in_flight(policy, now);
     }

@@ -291,6 +291,28 @@ fn a_throttle_holds_nobody_whose_request_has_left_the_line() {
     assert!(looks.len() >= 9, "{looks:?}");
 }
 
+/// Who is handed over while its redirect waits for room abroad asks anew: at home, and when there is room.
+#[test]
+fn regression_who_was_handed_over_between_requests_looked_at_home_in_a_place_abroad() {
+    let mut world = world(0, 1).limits(1, None);
+    let moved = world.insert_one("job-1");
+    let abroad = format!("{ABROAD}/y");
+    world.run_until(at(secs(1)), &mut |sent| match is_abroad(sent) {
+        true => Reply::Answer(secs(5), response(200, &[], r#"{"state":"fired"}"#)),
+        false => answer(302, &[("location", &abroad)], ""),
+    });
+    world.insert_one("job-2");
+    world.poll(&mut |_| Reply::Answer(secs(9), response(200, &[], r#"{"state":"fired"}"#)));
+    let snapshot = world.fleet.remove(moved).unwrap();
+    world.fleet.resume(snapshot, world.clock).unwrap();
+    world.run(&mut |sent| {
+        assert!(!is_abroad(sent) && sent.time() >= secs(10), "{sent:?}");
+        state("fired")
+    });
+    assert_eq!(world.ended(Outcome::Succeeded), 3);
+    check_sums(&world);
+}
+
 /// What a server does, for an arbitrary one.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
