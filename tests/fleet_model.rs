@@ -15,6 +15,8 @@ mod list_company;
 mod list_duo;
 #[path = "fleet_model/list_job.rs"]
 mod list_job;
+#[path = "fleet_model/list_key.rs"]
+mod list_key;
 #[path = "fleet_model/list_lane.rs"]
 mod list_lane;
 #[path = "fleet_model/list_reference.rs"]

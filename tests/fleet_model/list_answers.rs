@@ -39,13 +39,40 @@ fn of_error(error: LookError) -> Observation {
 
 impl Reference {
     pub(crate) fn answer(&mut self, request: OnWire, say: &Say, now: Timestamp) {
-        match request.asks {
+        let is_refused = matches!(say, Say::Status(401, _));
+        let is_good = match request.asks {
+            Asks::Alone((number, attempt), hop)
+                if is_refused && self.jobs[number].is_asked_alone(attempt, hop) && self.key.is_cured(request.key) =>
+            {
+                self.counts.failed += 1;
+                self.jobs[number].failed_requests += 1;
+                self.ask_alone(number, hop + 1);
+                self.settle(number, now);
+                false
+            }
+            Asks::List(list) if is_refused && !self.key.refused && self.key.is_cured(request.key) => {
+                self.counts.failed += 1;
+                self.go_on(&list.members, true, now);
+                self.lists.push_back(list);
+                false
+            }
             Asks::Alone(member, hop) => self.answer_alone(member, hop, request.sent_at, say, now),
             Asks::List(list) => self.answer_list(list, request.sent_at, say, now),
+        };
+        if is_good {
+            self.key.note_good_answer(request.key);
         }
     }
 
-    fn answer_alone(&mut self, (number, attempt): Member, hop: u32, sent_at: Timestamp, say: &Say, now: Timestamp) {
+    /// Tells whether it is a good one.
+    fn answer_alone(
+        &mut self,
+        (number, attempt): Member,
+        hop: u32,
+        sent_at: Timestamp,
+        say: &Say,
+        now: Timestamp,
+    ) -> bool {
         let is_heard = self.jobs[number].is_asked_alone(attempt, hop);
         if let Say::Error(error) = say {
             self.lane.note_failure(*error, sent_at, now);
@@ -53,7 +80,7 @@ impl Reference {
                 self.counts.failed += u64::from(self.conclude(number, now, of_error(*error)));
                 self.settle(number, now);
             }
-            return;
+            return false;
         }
         let throttled = matches!(say, Say::Status(429, _));
         if !is_heard {
@@ -62,7 +89,7 @@ impl Reference {
                 let heard = Heard { throttled, cool_down: say.cool_down(), ..Heard::default() };
                 self.lane.note_answer(heard, sent_at, now);
             }
-            return;
+            return false;
         }
         let observation = self.read_alone(number, say);
         let fatal = matches!(observation, Observation::Fatal { .. });
@@ -87,6 +114,7 @@ impl Reference {
             self.refuse(now);
         }
         self.settle(number, now);
+        heard.good
     }
 
     /// What an answer to a request for this job alone says of it. An end that was told never changes, and a job that has
@@ -131,9 +159,10 @@ impl Reference {
         }
     }
 
-    fn answer_list(&mut self, list: List, sent_at: Timestamp, say: &Say, now: Timestamp) {
+    /// Tells whether it is a good one.
+    fn answer_list(&mut self, list: List, sent_at: Timestamp, say: &Say, now: Timestamp) -> bool {
         match say {
-            Say::Tell(tell) => self.take_list(list, sent_at, say, tell, now),
+            Say::Tell(tell) => return self.take_list(list, sent_at, say, tell, now),
             Say::Error(error) => {
                 self.counts.failed += 1;
                 let asked = list.ids.len();
@@ -154,10 +183,11 @@ impl Reference {
                 self.refuse_list(list, sent_at, say, now);
             }
         }
+        false
     }
 
-    /// The list tells of its jobs.
-    fn take_list(&mut self, list: List, sent_at: Timestamp, say: &Say, tell: &Tell, now: Timestamp) {
+    /// The list tells of its jobs; of one that it knows, if it is a good one.
+    fn take_list(&mut self, list: List, sent_at: Timestamp, say: &Say, tell: &Tell, now: Timestamp) -> bool {
         let token = tell
             .token()
             .filter(|token| list.page.as_ref().is_none_or(|(page, number)| page != token && *number < MOST_PAGES));
@@ -189,6 +219,7 @@ impl Reference {
             let number = list.page.map_or(1, |(_, number)| number + 1);
             self.lists.push_back(List { members: missing, page: Some((token, number)), ..list });
         }
+        heard.good
     }
 
     /// Left out once is no news; twice, and where there is no other look, it is asked for alone.
@@ -197,7 +228,7 @@ impl Reference {
         let job = &mut self.jobs[number];
         let is_last = now >= deadline || policy.max_polls().is_some_and(|most| job.poller.looks() >= most);
         if std::mem::replace(&mut job.missed, true) || is_last {
-            self.ask_alone(number);
+            self.ask_alone(number, 1);
         } else {
             if self.lane.proven {
                 job.poller.note_backend_proven();
@@ -216,7 +247,7 @@ impl Reference {
             Class::Ended(outcome) if detail => {
                 job.told = Some((outcome, now));
                 job.poller.note_backend_proven();
-                self.ask_alone(number);
+                self.ask_alone(number, 1);
             }
             Class::Ended(outcome) => drop(self.conclude(number, now, ended(outcome))),
             Class::Denied => drop(self.conclude(number, now, Observation::Lost { definite: false })),
@@ -245,7 +276,7 @@ impl Reference {
                 for (number, attempt) in list.members {
                     if self.jobs[number].is_sharing(attempt) {
                         self.jobs[number].failed_requests += 1;
-                        self.ask_alone(number);
+                        self.ask_alone(number, 1);
                     }
                     self.settle(number, now);
                 }
@@ -302,7 +333,7 @@ impl Reference {
                 self.settle(number, now);
             }
         }
-        !self.refused
+        !self.key.refused
     }
 
     /// Each half is asked for by itself, at once, the first one first.

@@ -16,6 +16,7 @@ use rand_core::SeedableRng;
 use crate::fleet_support::Sent;
 use crate::http_support::{START, every_second, job, millis, rng, secs};
 use crate::list_job::{Job, Line, News, Over, Under};
+use crate::list_key::{Key, Renewal};
 use crate::list_lane::Lane;
 use crate::list_reference::{Asks, Counts, List, Next, OnWire, Reference};
 use crate::list_says::{Say, backend};
@@ -28,6 +29,7 @@ pub(crate) struct Setup {
     pub(crate) detail: bool,
     pub(crate) limit: usize,
     pub(crate) proven: bool,
+    pub(crate) renewable: bool,
 }
 
 pub(crate) struct Duo {
@@ -41,6 +43,7 @@ pub(crate) struct Duo {
     /// Lists that were compared, and the jobs that stood in them.
     pub(crate) lists: usize,
     pub(crate) members: usize,
+    pub(crate) renewals: usize,
     steps: usize,
 }
 
@@ -61,6 +64,9 @@ fn fleet(setup: Setup, seed: u64, proven: bool) -> (Fleet, ChaCha8Rng) {
     for policy in &policies[1..] {
         fleet.add_class("", Arc::clone(policy));
     }
+    if setup.renewable {
+        fleet = fleet.with_renewal();
+    }
     if proven {
         fleet.note_backend_proven();
     }
@@ -71,8 +77,9 @@ impl Duo {
     pub(crate) fn new(setup: Setup) -> Self {
         let (fleet, seeds) = fleet(setup, setup.seed, setup.proven);
         let lane = Lane::new(setup.limit, setup.size, setup.proven);
-        let reference = Reference::new(policies(), setup.detail, lane);
-        Self { setup, fleet, seeds, reference, wire: Vec::new(), clock: START, lists: 0, members: 0, steps: 0 }
+        let reference = Reference::new(policies(), setup.detail, lane, Key::new(setup.renewable));
+        let (wire, lists, members, renewals, steps) = (Vec::new(), 0, 0, 0, 0);
+        Self { setup, fleet, seeds, reference, wire, clock: START, lists, members, renewals, steps }
     }
 
     fn class(&mut self, class: usize) -> jobwatch::ClassId {
@@ -145,13 +152,25 @@ impl Duo {
             }
         }
         (self.seeds, self.wire) = (seeds, Vec::new());
-        self.reference.restart(Lane::new(self.setup.limit, self.setup.size, proven), now);
+        let lane = Lane::new(self.setup.limit, self.setup.size, proven);
+        self.reference.restart(lane, Key::new(self.setup.renewable), now);
     }
 
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.setup.limit = limit;
         self.fleet.set_max_in_flight(limit);
         self.reference.lane.limit = limit.max(1);
+    }
+
+    /// Ends the renewal under way, if there is one.
+    pub(crate) fn renew(&mut self, succeeds: bool) {
+        if self.reference.key.renewal != Renewal::UnderWay {
+            return;
+        }
+        self.reference.renewed(succeeds, self.clock);
+        let key = self.reference.key.number.to_string();
+        let backend = self.fleet.backend().renewed([("x-api-key", key)]).unwrap();
+        self.fleet.renewed(self.clock, if succeeds { Ok(Arc::new(backend)) } else { Err("no".into()) });
     }
 
     /// The driver has lost its connections.
@@ -183,7 +202,10 @@ impl Duo {
             self.pass(now);
             let next = self.reference.next(now);
             match (action, next) {
+                (FleetAction::Renew, Next::Renew) => self.renewals += 1,
                 (FleetAction::Send { id, request, timeout }, next) => {
+                    let key = request.headers().get("x-api-key").map_or("0", |key| key.to_str().unwrap());
+                    assert_eq!(key, self.reference.key.number.to_string());
                     self.send(id, &Sent::new(now, &request.uri().to_string(), timeout), next);
                 }
                 (FleetAction::Sleep { until }, Next::Nothing) => {
@@ -227,7 +249,7 @@ impl Duo {
         let reference = &mut self.reference;
         reference.counts.requests += 1;
         let (asks, ids, expires) = match next {
-            Next::Nothing => panic!("nothing is to be sent: {sent:?}"),
+            Next::Nothing | Next::Renew => panic!("nothing is to be sent: {sent:?}"),
             Next::Alone(number) => {
                 let job = &mut reference.jobs[number];
                 let Under::Alone { number: hop, .. } = job.under else { unreachable!() };
@@ -265,7 +287,7 @@ impl Duo {
         }
         assert_eq!(sent.timeout, expires.saturating_since(now), "{asks:?}");
         self.wire.push(id);
-        self.reference.wire.push(OnWire { asks, ids, sent_at: now, expires });
+        self.reference.wire.push(OnWire { asks, ids, sent_at: now, expires, key: self.reference.key.number });
     }
 
     fn of_list(&self, list: List) -> (Asks, Vec<String>, Timestamp) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jobwatch::{AttemptId, EndReason, LookError, Observation, Outcome, Policy, PollerState, Timestamp};
 
 use crate::list_job::{Job, Line, News, Under};
+use crate::list_key::{Key, Renewal};
 use crate::list_lane::Lane;
 
 /// A job by its number, and the attempt in which it is asked for.
@@ -37,12 +38,16 @@ pub(crate) struct OnWire {
     pub(crate) ids: Vec<String>,
     pub(crate) sent_at: Timestamp,
     pub(crate) expires: Timestamp,
+    /// The number of the key that it was sent with.
+    pub(crate) key: u32,
 }
 
-/// What must be sent now.
+/// What must be done now.
 #[derive(Debug)]
 pub(crate) enum Next {
     Nothing,
+    /// Another key is needed.
+    Renew,
     /// A further request for this job, in the attempt under way.
     Alone(usize),
     /// A part of a list, or its next page.
@@ -74,13 +79,12 @@ pub(crate) struct Reference {
     polls: u64,
     /// So many have left a line without a look; each place is taken by whoever comes next, or considered in vain, once.
     pub(crate) places_left: usize,
-    /// The key was refused.
-    pub(crate) refused: bool,
+    pub(crate) key: Key,
     pub(crate) counts: Counts,
 }
 
 impl Reference {
-    pub(crate) fn new(policies: Vec<Arc<Policy>>, detail: bool, lane: Lane) -> Self {
+    pub(crate) fn new(policies: Vec<Arc<Policy>>, detail: bool, lane: Lane, key: Key) -> Self {
         Self {
             policies,
             detail,
@@ -91,7 +95,7 @@ impl Reference {
             lists: VecDeque::new(),
             polls: 0,
             places_left: 0,
-            refused: false,
+            key,
             counts: Counts::default(),
         }
     }
@@ -175,7 +179,7 @@ impl Reference {
 
     /// What follows from what a job has become.
     pub(crate) fn settle(&mut self, number: usize, now: Timestamp) {
-        let refused = self.refused;
+        let refused = self.key.refused;
         let job = &mut self.jobs[number];
         if !job.is_here {
             return;
@@ -194,18 +198,36 @@ impl Reference {
     }
 
     pub(crate) fn refuse(&mut self, now: Timestamp) {
-        self.refused = true;
+        self.key.refused = true;
         (0..self.jobs.len()).for_each(|number| self.settle(number, now));
     }
 
-    /// A job goes on by a request of its own, in the same attempt.
-    pub(crate) fn ask_alone(&mut self, number: usize) {
-        self.jobs[number].under = Under::Alone { number: 1, pending: true };
-        self.further.push_back(number);
+    /// The renewal under way has ended.
+    pub(crate) fn renewed(&mut self, succeeds: bool, now: Timestamp) {
+        if succeeds {
+            (self.key.number, self.key.renewal) = (self.key.number + 1, Renewal::Unproven);
+        } else {
+            self.key.renewal = Renewal::Possible;
+            self.refuse(now);
+        }
     }
 
-    /// What must be sent at this instant.
+    /// A job goes on by the n-th request of the same attempt, which is for it alone.
+    pub(crate) fn ask_alone(&mut self, job: usize, number: u32) {
+        self.jobs[job].under = Under::Alone { number, pending: true };
+        self.further.push_back(job);
+    }
+
+    /// What must be done at this instant.
     pub(crate) fn next(&mut self, now: Timestamp) -> Next {
+        match self.key.renewal {
+            Renewal::Wanted => {
+                self.key.renewal = Renewal::UnderWay;
+                return Next::Renew;
+            }
+            Renewal::UnderWay => return Next::Nothing,
+            _ => {}
+        }
         if now < self.lane.silent_until {
             self.send_away(now);
             return Next::Nothing;
@@ -225,7 +247,7 @@ impl Reference {
                     [] => {}
                     [(number, _)] if list.page.is_none() => {
                         self.jobs[number].apart |= list.suspect;
-                        self.ask_alone(number);
+                        self.ask_alone(number, 1);
                         self.settle(number, now);
                     }
                     _ => return Next::List(list),
@@ -290,8 +312,8 @@ impl Reference {
     }
 
     /// Everybody was written down and read again by somebody who knows nothing else.
-    pub(crate) fn restart(&mut self, lane: Lane, now: Timestamp) {
-        (self.lane, self.refused, self.counts, self.places_left) = (lane, false, Counts::default(), 0);
+    pub(crate) fn restart(&mut self, lane: Lane, key: Key, now: Timestamp) {
+        (self.lane, self.key, self.counts, self.places_left) = (lane, key, Counts::default(), 0);
         (self.wire, self.further, self.lists) = (Vec::new(), VecDeque::new(), VecDeque::new());
         for number in 0..self.jobs.len() {
             let policy = self.policy(number);
@@ -316,7 +338,8 @@ impl Reference {
         let mut until = here.map(of_job).min().unwrap_or(Timestamp::MAX);
         let is_line = !(self.further.is_empty() && self.lists.is_empty())
             || self.jobs.iter().any(|job| job.is_here && job.line != Line::Nowhere);
-        if is_line {
+        // While the key is renewed, nobody waits for room.
+        if is_line && self.key.renewal != Renewal::UnderWay {
             let opens_at = Some(self.lane.opens_at()).filter(|at| *at > now);
             let place = self.wire.iter().map(|request| request.expires).min();
             until = until.min(opens_at.or(place).unwrap_or(Timestamp::MAX));

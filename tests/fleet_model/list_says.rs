@@ -204,7 +204,8 @@ pub(crate) fn say() -> impl Strategy<Value = Say> {
         1 => (0_u8..40).prop_map(|hint| Say::Status(503, Some(hint))),
         1 => prop::option::of(0_u8..60).prop_map(|hint| Say::Status(429, hint)),
         2 => prop::sample::select(&REFUSED[..]).prop_map(|status| Say::Status(status, None)),
-        1 => prop::sample::select(&[404_u16, 405, 410, 402, 401][..]).prop_map(|status| Say::Status(status, None)),
+        1 => prop::sample::select(&[404_u16, 405, 410, 402][..]).prop_map(|status| Say::Status(status, None)),
+        1 => Just(Say::Status(401, None)),
         1 => Just(Say::Html),
         2 => prop::sample::select(&ERRORS[..]).prop_map(Say::Error),
     ]

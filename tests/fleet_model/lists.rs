@@ -24,6 +24,7 @@ enum Op {
     Stop(usize),
     TakeUpAgain(usize),
     Limit(usize),
+    Renew(bool),
     Forget,
     Cut,
 }
@@ -41,6 +42,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<usize>().prop_map(Op::Stop),
         1 => any::<usize>().prop_map(Op::TakeUpAgain),
         1 => (0_usize..4).prop_map(Op::Limit),
+        2 => any::<bool>().prop_map(Op::Renew),
         1 => Just(Op::Forget),
         1 => Just(Op::Cut),
     ]
@@ -62,6 +64,7 @@ fn apply(duo: &mut Duo, op: &Op) {
         Op::Stop(which) => duo.stop(*which),
         Op::TakeUpAgain(which) => duo.take_up_again(*which),
         Op::Limit(limit) => duo.set_limit(*limit),
+        Op::Renew(succeeds) => duo.renew(*succeeds),
         Op::Forget => duo.forget(),
         Op::Cut => duo.cut(),
     }
@@ -69,8 +72,9 @@ fn apply(duo: &mut Duo, op: &Op) {
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
-    (any::<u64>(), 2_u16..9, any::<bool>(), 1_usize..4, any::<bool>())
-        .prop_map(|(seed, size, detail, limit, proven)| Setup { seed, size, detail, limit, proven })
+    (any::<u64>(), 2_u16..9, any::<bool>(), 1_usize..4, any::<bool>(), prop::bool::weighted(0.75)).prop_map(
+        |(seed, size, detail, limit, proven, renewable)| Setup { seed, size, detail, limit, proven, renewable },
+    )
 }
 
 /// What is left gets these answers in turns, each at once or not at all; every wait ends.
@@ -79,6 +83,7 @@ fn wind_up(duo: &mut Duo, says: &[Say]) {
     while let Some(until) = duo.poll() {
         turn += 1;
         assert!(turn < 20_000, "this does not end");
+        duo.renew(turn % 3 != 0);
         if duo.under_way() > 0 && turn % 7 != 0 {
             duo.clock = duo.clock.saturating_add(millis(50)).min(until);
             duo.answer(turn, &says[turn % says.len()]);
@@ -90,12 +95,12 @@ fn wind_up(duo: &mut Duo, says: &[Say]) {
     }
 }
 
-/// What is compared is there: lists of several jobs, again and again.
+/// What is compared is there: lists of several jobs, again and again, and renewed keys.
 #[test]
 fn the_histories_are_full_of_lists() {
     let mut runner = TestRunner::deterministic();
     let story = (setup(), prop::collection::vec(op(), 150), prop::collection::vec(say(), 20));
-    let (mut lists, mut members) = (0, 0);
+    let (mut lists, mut members, mut renewals) = (0, 0, 0);
     for _ in 0..20 {
         let (setup, ops, says) = story.new_tree(&mut runner).unwrap().current();
         let mut duo = Duo::new(setup);
@@ -103,10 +108,11 @@ fn the_histories_are_full_of_lists() {
             apply(&mut duo, op);
         }
         wind_up(&mut duo, &says);
-        (lists, members) = (lists + duo.lists, members + duo.members);
+        (lists, members, renewals) = (lists + duo.lists, members + duo.members, renewals + duo.renewals);
     }
-    println!("{lists} lists of {members} jobs in twenty histories");
+    println!("{lists} lists of {members} jobs and {renewals} renewals in twenty histories");
     assert!(lists > 200 && members > 2 * lists, "{lists} lists of {members} jobs");
+    assert!(renewals > 5, "{renewals} renewals");
 }
 
 proptest! {
