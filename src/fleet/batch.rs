@@ -211,11 +211,10 @@ impl Fleet {
     /// A job leaves the company and goes on by itself, in the same attempt; where it was `refused` there, that request
     /// has failed.
     pub(super) fn ask_alone(&mut self, (handle, attempt): (JobHandle, AttemptId), now: Timestamp, refused: bool) {
-        let Some(slot) = self.waiting(handle) else { return };
+        // Whose attempt has ended meanwhile may stand in line, and keeps the place.
+        let Some(slot) = self.sharing((handle, attempt)) else { return };
         let lane = self.slab.at(slot).lane;
-        if let Some((terms, job)) = self.open(lane, slot)
-            && job.is_sharing(attempt)
-        {
+        if let Some((terms, job)) = self.open(lane, slot) {
             job.share_later(refused);
             job.ask_alone(&terms, now, attempt);
         }

@@ -7,7 +7,7 @@ use jobwatch::{EndReason, Outcome, Policy, Timestamp};
 use proptest::prelude::*;
 
 use crate::fleet_support::{Sent, World};
-use crate::http_support::{Reply, at, job, millis, rng, secs};
+use crate::http_support::{Reply, at, job, millis, response, rng, secs};
 use crate::oven::{Oven, backend, backend_for, patient, world};
 
 /// Final looks are looks: they share, and so find room before their grace is over.
@@ -108,6 +108,23 @@ fn nobody_starves_beside_lists() {
         }
     }
     assert_eq!(last.len(), 105);
+}
+
+/// Whose attempt ended before the list that asked for it was refused has nothing to do with that any more: who stands in
+/// line by then would have stood there twice, and gone before others the next time.
+#[test]
+fn regression_a_refused_list_put_those_in_line_again_who_had_left_it() {
+    let mut world = World::new(backend(), patient()).limits(1, None);
+    let hasty = patient().with_attempt_timeout(secs(2)).with_failure_backoff(millis(500), millis(500));
+    let class = world.fleet.add_class("hasty", hasty.build().unwrap().into());
+    world.insert_one("job-0");
+    world.fleet.insert_in(class, job("job-1"), world.clock);
+    let mut backend = |sent: &Sent| Reply::Answer(secs(5), response(if sent.bulk { 404 } else { 500 }, &[], ""));
+    world.run_until(at(secs(3)), &mut backend);
+    assert_eq!((world.bulk().count(), world.fleet.kept().in_line), (1, 1));
+    // The other one goes on, alone.
+    world.run_until(at(secs(6)), &mut backend);
+    assert_eq!((world.alone("job-0").count(), world.sent.len(), world.fleet.kept().in_line), (1, 2, 1));
 }
 
 /// What the world outside knows of a job that is asked for.
