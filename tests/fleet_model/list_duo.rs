@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use jobwatch::{
-    Action, Fleet, FleetAction, FleetEvent, Jitter, JobHandle, JobSnapshot, Policy, RequestId, Spacing, Timestamp,
-    TransportError,
+    Action, Fleet, FleetAction, FleetEvent, Jitter, JobHandle, JobSnapshot, Policy, RateLimit, RequestId, Spacing,
+    Timestamp, TransportError,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -28,6 +28,7 @@ pub(crate) struct Setup {
     pub(crate) size: u16,
     pub(crate) detail: bool,
     pub(crate) limit: usize,
+    pub(crate) rate: Option<RateLimit>,
     pub(crate) proven: bool,
     pub(crate) renewable: bool,
 }
@@ -44,6 +45,8 @@ pub(crate) struct Duo {
     pub(crate) lists: usize,
     pub(crate) members: usize,
     pub(crate) renewals: usize,
+    /// Sleeps while a rate had to be kept.
+    pub(crate) paced: usize,
     steps: usize,
 }
 
@@ -60,7 +63,7 @@ fn fleet(setup: Setup, seed: u64, proven: bool) -> (Fleet, ChaCha8Rng) {
     let policies = policies();
     let backend = Arc::new(backend(setup.size, setup.detail));
     let fleet = Fleet::new(backend, Arc::clone(&policies[0]), &mut rng(seed));
-    let mut fleet = fleet.with_max_in_flight(setup.limit).with_rate(None);
+    let mut fleet = fleet.with_max_in_flight(setup.limit).with_rate(setup.rate);
     for policy in &policies[1..] {
         fleet.add_class("", Arc::clone(policy));
     }
@@ -73,13 +76,17 @@ fn fleet(setup: Setup, seed: u64, proven: bool) -> (Fleet, ChaCha8Rng) {
     (fleet, ChaCha8Rng::from_rng(&mut rng(seed)))
 }
 
+fn lane(setup: Setup, proven: bool) -> Lane {
+    Lane::new(setup.limit, setup.rate, setup.size, proven)
+}
+
 impl Duo {
     pub(crate) fn new(setup: Setup) -> Self {
         let (fleet, seeds) = fleet(setup, setup.seed, setup.proven);
-        let lane = Lane::new(setup.limit, setup.size, setup.proven);
+        let lane = lane(setup, setup.proven);
         let reference = Reference::new(policies(), setup.detail, lane, Key::new(setup.renewable));
-        let (wire, lists, members, renewals, steps) = (Vec::new(), 0, 0, 0, 0);
-        Self { setup, fleet, seeds, reference, wire, clock: START, lists, members, renewals, steps }
+        let (wire, lists, members, renewals, paced, steps) = (Vec::new(), 0, 0, 0, 0, 0);
+        Self { setup, fleet, seeds, reference, wire, clock: START, lists, members, renewals, paced, steps }
     }
 
     fn class(&mut self, class: usize) -> jobwatch::ClassId {
@@ -152,7 +159,7 @@ impl Duo {
             }
         }
         (self.seeds, self.wire) = (seeds, Vec::new());
-        let lane = Lane::new(self.setup.limit, self.setup.size, proven);
+        let lane = lane(self.setup, proven);
         self.reference.restart(lane, Key::new(self.setup.renewable), now);
     }
 
@@ -160,6 +167,12 @@ impl Duo {
         self.setup.limit = limit;
         self.fleet.set_max_in_flight(limit);
         self.reference.lane.limit = limit.max(1);
+    }
+
+    pub(crate) fn set_rate(&mut self, rate: Option<RateLimit>) {
+        self.setup.rate = rate;
+        self.fleet.set_rate(rate);
+        self.reference.lane.rate = rate;
     }
 
     /// Ends the renewal under way, if there is one.
@@ -211,6 +224,7 @@ impl Duo {
                 (FleetAction::Sleep { until }, Next::Nothing) => {
                     self.check();
                     self.check_sleep(until);
+                    self.paced += usize::from(self.reference.lane.paced_until() > now);
                     return Some(until);
                 }
                 (FleetAction::Idle, Next::Nothing) => {
@@ -287,6 +301,7 @@ impl Duo {
         }
         assert_eq!(sent.timeout, expires.saturating_since(now), "{asks:?}");
         self.wire.push(id);
+        self.reference.lane.note_sent(now);
         self.reference.wire.push(OnWire { asks, ids, sent_at: now, expires, key: self.reference.key.number });
     }
 

@@ -1,8 +1,9 @@
-//! What all jobs of a backend share, as the reference knows it: how many a list asks for, silences, outages.
+//! What all jobs of a backend share, as the reference knows it: how many a list asks for, a pace,
+//! silences, outages.
 
 use core::time::Duration;
 
-use jobwatch::{LookError, Timestamp};
+use jobwatch::{LookError, RateLimit, Timestamp};
 
 /// What an answer says of the backend.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +20,9 @@ pub(crate) struct Heard {
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) limit: usize,
+    pub(crate) rate: Option<RateLimit>,
+    /// When the requests that went are paid for, each with the time between two: a burst may run ahead of it.
+    paid_at: Timestamp,
     /// A good answer has come.
     pub(crate) proven: bool,
     /// So many jobs a list may ask for: by the dialect, by what was too many, by what failed.
@@ -39,9 +43,11 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(limit: usize, size: u16, proven: bool) -> Self {
+    pub(crate) fn new(limit: usize, rate: Option<RateLimit>, size: u16, proven: bool) -> Self {
         Self {
             limit: limit.max(1),
+            rate,
+            paid_at: Timestamp::UNIX_EPOCH,
             proven,
             size: size.into(),
             ceiling: usize::MAX,
@@ -66,9 +72,23 @@ impl Lane {
         self.rounds >= 3
     }
 
-    /// In an outage a probe goes every second.
+    /// In an outage a probe goes every second, and a rate is kept.
     pub(crate) fn opens_at(&self) -> Timestamp {
-        if self.is_out() { self.out_last.saturating_add(Duration::from_secs(1)) } else { Timestamp::UNIX_EPOCH }
+        let probe =
+            if self.is_out() { self.out_last.saturating_add(Duration::from_secs(1)) } else { Timestamp::UNIX_EPOCH };
+        probe.max(self.paced_until())
+    }
+
+    /// When the rate lets the next request go.
+    pub(crate) fn paced_until(&self) -> Timestamp {
+        let ahead = |rate: RateLimit| rate.interval() * (rate.burst() - 1);
+        self.rate.map_or(Timestamp::UNIX_EPOCH, |rate| self.paid_at.saturating_sub(ahead(rate)))
+    }
+
+    pub(crate) fn note_sent(&mut self, now: Timestamp) {
+        if let Some(rate) = self.rate {
+            self.paid_at = self.paid_at.max(now).saturating_add(rate.interval());
+        }
     }
 
     /// Whether waiting for its end is of no use: after five rounds where no good answer was ever seen, else after this time.

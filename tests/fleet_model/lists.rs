@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use jobwatch::Timestamp;
+use jobwatch::{RateLimit, Timestamp};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -24,9 +24,15 @@ enum Op {
     Stop(usize),
     TakeUpAgain(usize),
     Limit(usize),
+    Rate(Option<RateLimit>),
     Renew(bool),
     Forget,
     Cut,
+}
+
+fn rate() -> impl Strategy<Value = Option<RateLimit>> {
+    let rate = (0.3_f64..20.0, 1_u32..6);
+    prop::option::of(rate.prop_map(|(rate, burst)| RateLimit::per_second(rate).unwrap().with_burst(burst)))
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -42,6 +48,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<usize>().prop_map(Op::Stop),
         1 => any::<usize>().prop_map(Op::TakeUpAgain),
         1 => (0_usize..4).prop_map(Op::Limit),
+        1 => rate().prop_map(Op::Rate),
         2 => any::<bool>().prop_map(Op::Renew),
         1 => Just(Op::Forget),
         1 => Just(Op::Cut),
@@ -64,6 +71,7 @@ fn apply(duo: &mut Duo, op: &Op) {
         Op::Stop(which) => duo.stop(*which),
         Op::TakeUpAgain(which) => duo.take_up_again(*which),
         Op::Limit(limit) => duo.set_limit(*limit),
+        Op::Rate(rate) => duo.set_rate(*rate),
         Op::Renew(succeeds) => duo.renew(*succeeds),
         Op::Forget => duo.forget(),
         Op::Cut => duo.cut(),
@@ -72,8 +80,17 @@ fn apply(duo: &mut Duo, op: &Op) {
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
-    (any::<u64>(), 2_u16..9, any::<bool>(), 1_usize..4, any::<bool>(), prop::bool::weighted(0.75)).prop_map(
-        |(seed, size, detail, limit, proven, renewable)| Setup { seed, size, detail, limit, proven, renewable },
+    let limits = (1_usize..4, rate());
+    (any::<u64>(), 2_u16..9, any::<bool>(), limits, any::<bool>(), prop::bool::weighted(0.75)).prop_map(
+        |(seed, size, detail, (limit, rate), proven, renewable)| Setup {
+            seed,
+            size,
+            detail,
+            limit,
+            rate,
+            proven,
+            renewable,
+        },
     )
 }
 
@@ -95,12 +112,12 @@ fn wind_up(duo: &mut Duo, says: &[Say]) {
     }
 }
 
-/// What is compared is there: lists of several jobs, again and again, and renewed keys.
+/// What is compared is there: lists of several jobs, again and again, renewed keys and kept rates.
 #[test]
 fn the_histories_are_full_of_lists() {
     let mut runner = TestRunner::deterministic();
     let story = (setup(), prop::collection::vec(op(), 150), prop::collection::vec(say(), 20));
-    let (mut lists, mut members, mut renewals) = (0, 0, 0);
+    let (mut lists, mut members, mut renewals, mut paced) = (0, 0, 0, 0);
     for _ in 0..20 {
         let (setup, ops, says) = story.new_tree(&mut runner).unwrap().current();
         let mut duo = Duo::new(setup);
@@ -108,11 +125,14 @@ fn the_histories_are_full_of_lists() {
             apply(&mut duo, op);
         }
         wind_up(&mut duo, &says);
-        (lists, members, renewals) = (lists + duo.lists, members + duo.members, renewals + duo.renewals);
+        (lists, members) = (lists + duo.lists, members + duo.members);
+        (renewals, paced) = (renewals + duo.renewals, paced + duo.paced);
     }
-    println!("{lists} lists of {members} jobs and {renewals} renewals in twenty histories");
+    println!(
+        "{lists} lists of {members} jobs and {renewals} renewals in twenty histories, kept back by a rate {paced} times"
+    );
     assert!(lists > 200 && members > 2 * lists, "{lists} lists of {members} jobs");
-    assert!(renewals > 5, "{renewals} renewals");
+    assert!(renewals > 5 && paced > 100, "{renewals} renewals, kept back by a rate {paced} times");
 }
 
 proptest! {
