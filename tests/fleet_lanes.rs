@@ -297,9 +297,12 @@ fn regression_who_was_handed_over_between_requests_looked_at_home_in_a_place_abr
     let mut world = world(0, 1).limits(1, None);
     let moved = world.insert_one("job-1");
     let abroad = format!("{ABROAD}/y");
-    world.run_until(at(secs(1)), &mut |sent| match is_abroad(sent) {
-        true => Reply::Answer(secs(5), response(200, &[], r#"{"state":"fired"}"#)),
-        false => answer(302, &[("location", &abroad)], ""),
+    world.run_until(at(secs(1)), &mut |sent| {
+        if is_abroad(sent) {
+            Reply::Answer(secs(5), response(200, &[], r#"{"state":"fired"}"#))
+        } else {
+            answer(302, &[("location", &abroad)], "")
+        }
     });
     world.insert_one("job-2");
     world.poll(&mut |_| Reply::Answer(secs(9), response(200, &[], r#"{"state":"fired"}"#)));
