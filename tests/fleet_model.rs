@@ -7,8 +7,12 @@ mod http_support;
 
 #[path = "fleet_model/histories.rs"]
 mod histories;
+#[path = "fleet_model/list_alone.rs"]
+mod list_alone;
 #[path = "fleet_model/list_answers.rs"]
 mod list_answers;
+#[path = "fleet_model/list_check.rs"]
+mod list_check;
 #[path = "fleet_model/list_company.rs"]
 mod list_company;
 #[path = "fleet_model/list_duo.rs"]
@@ -19,6 +23,8 @@ mod list_job;
 mod list_key;
 #[path = "fleet_model/list_lane.rs"]
 mod list_lane;
+#[path = "fleet_model/list_next.rs"]
+mod list_next;
 #[path = "fleet_model/list_reference.rs"]
 mod list_reference;
 #[path = "fleet_model/list_says.rs"]

@@ -1,4 +1,4 @@
-//! What each answer does to each job that it speaks of, and to all.
+//! What each answer does to each job that it speaks of, and to all: lists of jobs.
 
 use jobwatch::{Hint, LookError, Observation, Outcome, Timestamp};
 
@@ -10,7 +10,7 @@ use crate::list_says::{Class, NO_WORD, Say, Tell};
 /// So many further pages are asked for.
 const MOST_PAGES: u32 = 20;
 
-fn ended(outcome: Outcome) -> Observation {
+pub(crate) fn ended(outcome: Outcome) -> Observation {
     match outcome {
         Outcome::Succeeded => Observation::Succeeded,
         Outcome::Failed => Observation::Failed,
@@ -19,7 +19,7 @@ fn ended(outcome: Outcome) -> Observation {
 }
 
 /// What a status says of the one job that was asked for.
-fn of_status(status: u16, hint: Option<Hint>) -> Observation {
+pub(crate) fn of_status(status: u16, hint: Option<Hint>) -> Observation {
     let error = LookError::Status(status);
     match status {
         404 => Observation::Lost { definite: false },
@@ -30,7 +30,7 @@ fn of_status(status: u16, hint: Option<Hint>) -> Observation {
     }
 }
 
-fn of_error(error: LookError) -> Observation {
+pub(crate) fn of_error(error: LookError) -> Observation {
     match error {
         LookError::Tls => Observation::Fatal { error },
         error => Observation::Transient { error, hint: None },
@@ -42,120 +42,28 @@ impl Reference {
         let is_refused = matches!(say, Say::Status(401, _));
         let is_good = match request.asks {
             Asks::Alone((number, attempt), hop)
-                if is_refused && self.jobs[number].is_asked_alone(attempt, hop) && self.key.is_cured(request.key) =>
+                if is_refused
+                    && self.jobs[number].is_asked_alone(attempt, hop)
+                    && self.key.is_cured(request.key, self.jobs[number].way.for_result) =>
             {
+                self.note_proven(number, request.lane);
                 self.counts.failed += 1;
                 self.jobs[number].failed_requests += 1;
-                self.ask_alone(number, hop + 1);
+                self.ask_further(number);
                 self.settle(number, now);
                 false
             }
-            Asks::List(list) if is_refused && !self.key.refused && self.key.is_cured(request.key) => {
+            Asks::List(list) if is_refused && !self.key.refused && self.key.is_cured(request.key, false) => {
                 self.counts.failed += 1;
                 self.go_on(&list.members, true, now);
                 self.lists.push_back(list);
                 false
             }
-            Asks::Alone(member, hop) => self.answer_alone(member, hop, request.sent_at, say, now),
+            Asks::Alone(member, hop) => self.answer_alone(member, hop, request.lane, request.sent_at, say, now),
             Asks::List(list) => self.answer_list(list, request.sent_at, say, now),
         };
         if is_good {
             self.key.note_good_answer(request.key);
-        }
-    }
-
-    /// Tells whether it is a good one.
-    fn answer_alone(
-        &mut self,
-        (number, attempt): Member,
-        hop: u32,
-        sent_at: Timestamp,
-        say: &Say,
-        now: Timestamp,
-    ) -> bool {
-        let is_heard = self.jobs[number].is_asked_alone(attempt, hop);
-        if let Say::Error(error) = say {
-            self.lane.note_failure(*error, sent_at, now);
-            if is_heard {
-                self.counts.failed += u64::from(self.conclude(number, now, of_error(*error)));
-                self.settle(number, now);
-            }
-            return false;
-        }
-        let throttled = matches!(say, Say::Status(429, _));
-        if !is_heard {
-            // Whom the backend asks for patience, it asks all.
-            if throttled || say.cool_down().is_some() {
-                let heard = Heard { throttled, cool_down: say.cool_down(), ..Heard::default() };
-                self.lane.note_answer(heard, sent_at, now);
-            }
-            return false;
-        }
-        let observation = self.read_alone(number, say);
-        let fatal = matches!(observation, Observation::Fatal { .. });
-        // Who does not know a job any more that has ended has answered all the same.
-        let is_denial = matches!(say, Say::Status(404 | 410, _))
-            || matches!(say, Say::Tell(tell) if tell.word(0).1 == Class::Denied);
-        let failed = match observation {
-            Observation::Transient { error, .. } if !is_denial => Some(error),
-            _ => None,
-        };
-        let told = !(fatal || throttled || failed.is_some());
-        let knows = told && !is_denial;
-        self.counts.hints += u64::from(hint_of(observation));
-        self.counts.failed += u64::from(self.conclude(number, now, observation));
-        self.counts.throttled += u64::from(throttled);
-        let heard = Heard { good: knows, answered: told || fatal, throttled, cool_down: say.cool_down(), failed };
-        self.lane.note_answer(heard, sent_at, now);
-        if heard.good {
-            self.lane.note_good_answer_alone();
-        }
-        if matches!(say, Say::Status(401, _)) {
-            self.refuse(now);
-        }
-        self.settle(number, now);
-        heard.good
-    }
-
-    /// What an answer to a request for this job alone says of it. An end that was told never changes, and a job that has
-    /// ended is not lost.
-    fn read_alone(&mut self, number: usize, say: &Say) -> Observation {
-        let hint = say.hint().map(Hint::after);
-        let job = &mut self.jobs[number];
-        let told = job.told.map(|(outcome, _)| outcome);
-        let (word, class) = match say {
-            Say::Tell(tell) => tell.word(0),
-            Say::Status(status, _) => {
-                let observation = of_status(*status, hint);
-                return match (observation, told) {
-                    (Observation::Lost { .. }, Some(_)) => {
-                        Observation::Transient { error: LookError::Status(*status), hint: None }
-                    }
-                    _ => observation,
-                };
-            }
-            Say::Html => return Observation::Transient { error: LookError::Malformed, hint },
-            Say::Error(error) => return of_error(*error),
-        };
-        match (class, told) {
-            (Class::Unfinished, None) => job.unfinished_at = job.unfinished_at.max(Some(job.sent_at)),
-            (Class::Unfinished, Some(_)) => return Observation::Running { hint },
-            (Class::Ended(outcome), Some(told)) if outcome != told => return ended(told),
-            (Class::Denied, Some(_)) => {
-                return Observation::Transient { error: LookError::Status(200), hint: None };
-            }
-            _ => {}
-        }
-        job.note_state(word, word != NO_WORD);
-        match class {
-            Class::Unfinished => Observation::Running { hint },
-            Class::Denied => Observation::Lost { definite: false },
-            Class::Ended(outcome) => {
-                if outcome == Outcome::Succeeded {
-                    job.result = Some(format!("cake of {}", job.id));
-                }
-                ended(outcome)
-            }
         }
     }
 
@@ -167,18 +75,18 @@ impl Reference {
                 self.counts.failed += 1;
                 let asked = list.ids.len();
                 if *error == LookError::TooLarge && list.members.len() > 1 {
-                    self.lane.note_too_many(asked);
+                    self.lanes[0].note_too_many(asked);
                     self.split(&list, false, now);
                 } else {
                     // What is too large is an answer all the same.
                     if *error != LookError::TooLarge {
-                        self.lane.note_failure(*error, sent_at, now);
+                        self.lanes[0].note_failure(*error, sent_at, now);
                     }
-                    self.lane.note_failed_list(asked);
+                    self.lanes[0].note_failed_list(asked);
                     self.fail_all(&list, of_error(*error), now);
                 }
             }
-            Say::Status(..) | Say::Html => {
+            Say::Status(..) | Say::Redirect { .. } | Say::Html => {
                 self.counts.failed += 1;
                 self.refuse_list(list, sent_at, say, now);
             }
@@ -209,9 +117,9 @@ impl Reference {
             }
         }
         self.counts.hints += u64::from(hinted);
-        self.lane.note_answer(heard, sent_at, now);
+        self.lanes[0].note_answer(heard, sent_at, now);
         if heard.good {
-            self.lane.note_good_list();
+            self.lanes[0].note_good_list();
         }
         if let Some(token) = token.filter(|_| !missing.is_empty())
             && self.go_on(&missing, false, now)
@@ -225,14 +133,12 @@ impl Reference {
     /// Left out once is no news; twice, and where there is no other look, it is asked for alone.
     fn miss(&mut self, number: usize, now: Timestamp) {
         let (policy, deadline) = (self.policy(number), self.deadline(number));
+        self.note_proven(number, 0);
         let job = &mut self.jobs[number];
         let is_last = now >= deadline || policy.max_polls().is_some_and(|most| job.poller.looks() >= most);
         if std::mem::replace(&mut job.missed, true) || is_last {
-            self.ask_alone(number, 1);
+            self.ask_alone(number);
         } else {
-            if self.lane.proven {
-                job.poller.note_backend_proven();
-            }
             job.conclude_untold(&policy, now);
         }
         self.settle(number, now);
@@ -247,13 +153,13 @@ impl Reference {
             Class::Ended(outcome) if detail => {
                 job.told = Some((outcome, now));
                 job.poller.note_backend_proven();
-                self.ask_alone(number, 1);
+                self.ask_alone(number);
             }
-            Class::Ended(outcome) => drop(self.conclude(number, now, ended(outcome))),
-            Class::Denied => drop(self.conclude(number, now, Observation::Lost { definite: false })),
+            Class::Ended(outcome) => drop(self.conclude(number, 0, now, ended(outcome))),
+            Class::Denied => drop(self.conclude(number, 0, now, Observation::Lost { definite: false })),
             Class::Unfinished => {
                 job.unfinished_at = job.unfinished_at.max(Some(job.sent_at));
-                self.conclude(number, now, Observation::Running { hint: say.hint().map(Hint::after) });
+                self.conclude(number, 0, now, Observation::Running { hint: say.hint().map(Hint::after) });
             }
         }
         self.settle(number, now);
@@ -271,26 +177,26 @@ impl Reference {
         match (say, observation) {
             // There are no lists here.
             (Say::Status(404 | 405 | 410, _), _) => {
-                self.lane.note_answer(answered, sent_at, now);
-                self.lane.note_no_lists();
+                self.lanes[0].note_answer(answered, sent_at, now);
+                self.lanes[0].note_no_lists();
                 for (number, attempt) in list.members {
                     if self.jobs[number].is_sharing(attempt) {
                         self.jobs[number].failed_requests += 1;
-                        self.ask_alone(number, 1);
+                        self.ask_alone(number);
                     }
                     self.settle(number, now);
                 }
             }
             (Say::Status(status @ (400 | 403 | 413 | 414 | 422 | 431), _), _) => {
-                self.lane.note_answer(answered, sent_at, now);
+                self.lanes[0].note_answer(answered, sent_at, now);
                 let is_too_long = matches!(status, 413 | 414 | 431);
                 if is_too_long {
-                    self.lane.note_too_many(asked);
+                    self.lanes[0].note_too_many(asked);
                 }
                 self.split(&list, !is_too_long, now);
             }
             (_, Observation::Fatal { error }) => {
-                self.lane.note_answer(answered, sent_at, now);
+                self.lanes[0].note_answer(answered, sent_at, now);
                 self.fail_all(&list, observation, now);
                 if error == LookError::Status(401) {
                     self.refuse(now);
@@ -298,15 +204,15 @@ impl Reference {
             }
             (_, Observation::Throttled { .. }) => {
                 let heard = Heard { throttled: true, cool_down: say.cool_down(), ..Heard::default() };
-                self.lane.note_answer(heard, sent_at, now);
+                self.lanes[0].note_answer(heard, sent_at, now);
                 self.counts.throttled += 1;
                 self.counts.hints += u64::from(hint.is_some());
                 self.fail_all(&list, observation, now);
             }
             (_, Observation::Transient { error, .. }) => {
                 let heard = Heard { cool_down: say.cool_down(), failed: Some(error), ..Heard::default() };
-                self.lane.note_answer(heard, sent_at, now);
-                self.lane.note_failed_list(asked);
+                self.lanes[0].note_answer(heard, sent_at, now);
+                self.lanes[0].note_failed_list(asked);
                 self.counts.hints += u64::from(hint.is_some());
                 self.fail_all(&list, observation, now);
             }
@@ -317,7 +223,7 @@ impl Reference {
     fn fail_all(&mut self, list: &List, observation: Observation, now: Timestamp) {
         for (number, attempt) in list.members.iter().copied() {
             if self.jobs[number].is_sharing(attempt) {
-                self.conclude(number, now, observation);
+                self.conclude(number, 0, now, observation);
                 self.settle(number, now);
             }
         }
@@ -345,15 +251,5 @@ impl Reference {
         for half in [second, first].into_iter().filter(|half| !half.is_empty()) {
             self.lists.push_front(List { members: half.to_vec(), suspect, ..List::default() });
         }
-    }
-}
-
-/// Whether an answer's hint is followed.
-fn hint_of(observation: Observation) -> bool {
-    match observation {
-        Observation::Running { hint } | Observation::Transient { hint, .. } | Observation::Throttled { hint, .. } => {
-            hint.is_some()
-        }
-        _ => false,
     }
 }

@@ -11,13 +11,13 @@ const CONSIDERED: usize = 2;
 impl Reference {
     /// Whether these jobs, and nobody else, may be looked at together now: those who are due, final looks first, in the
     /// order in which they became due; then, as long as there is room, those whose own looks come soonest.
-    pub(crate) fn check_company(&self, numbers: &[usize], now: Timestamp) {
+    pub(crate) fn check_company(&self, lane: usize, numbers: &[usize], now: Timestamp) {
         let member = |number: &usize| numbers.contains(number);
-        let urgent = self.line(|line| match line {
+        let urgent = self.line(lane, |line| match line {
             Line::Urgent { since, .. } => Some(since),
             _ => None,
         });
-        let ready = self.line(|line| match line {
+        let ready = self.line(lane, |line| match line {
             Line::Ready { since } => Some(since),
             _ => None,
         });
@@ -26,13 +26,14 @@ impl Reference {
             "twice in a list"
         );
         assert!(numbers.iter().all(|number| self.jobs[*number].is_waiting()), "who does not wait");
+        assert!(numbers.iter().all(|number| self.jobs[*number].lane == lane), "who is asked for elsewhere");
         let earliest = urgent.first().or(ready.first()).expect("somebody is due").1;
         let is_first = |number: &usize| {
             let job = &self.jobs[*number];
             since(job) == Some(earliest) || job.may_jump && since(job).is_some()
         };
         let first = *numbers.iter().rfind(|number| is_first(number)).expect("who was due first is not left out");
-        let most = if self.jobs[first].may_share() { self.lane.list_size() } else { 1 };
+        let most = if self.jobs[first].may_share() { self.lanes[lane].list_size() } else { 1 };
         assert!(numbers.len() <= most, "{} jobs, {most} allowed", numbers.len());
         assert!(numbers.len() == 1 || numbers.iter().all(|number| self.jobs[*number].may_share()), "who may not share");
 
@@ -97,10 +98,10 @@ impl Reference {
     }
 
     /// Who stands in a line, in its order.
-    fn line(&self, since: impl Fn(Line) -> Option<Since>) -> Vec<(usize, Since)> {
+    fn line(&self, lane: usize, since: impl Fn(Line) -> Option<Since>) -> Vec<(usize, Since)> {
         let stands = |number: usize| {
             let job = &self.jobs[number];
-            Some((number, since(job.line).filter(|_| job.is_waiting())?))
+            Some((number, since(job.line).filter(|_| job.is_waiting() && job.lane == lane)?))
         };
         let mut line: Vec<_> = (0..self.jobs.len()).filter_map(stands).collect();
         line.sort_by_key(|(_, since)| *since);

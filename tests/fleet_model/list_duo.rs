@@ -7,19 +7,20 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use jobwatch::{
-    Action, Fleet, FleetAction, FleetEvent, Jitter, JobHandle, JobSnapshot, Policy, RateLimit, RequestId, Spacing,
-    Timestamp, TransportError,
+    Action, Fleet, FleetAction, Jitter, JobHandle, JobSnapshot, Policy, RateLimit, RequestId, Spacing, Timestamp,
+    TransportError,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use crate::fleet_support::Sent;
 use crate::http_support::{START, every_second, job, millis, rng, secs};
-use crate::list_job::{Job, Line, News, Over, Under};
+use crate::list_job::{Job, Line, Under, Way};
 use crate::list_key::{Key, Renewal};
 use crate::list_lane::Lane;
-use crate::list_reference::{Asks, Counts, List, Next, OnWire, Reference};
-use crate::list_says::{Say, backend};
+use crate::list_next::Next;
+use crate::list_reference::{Asks, List, OnWire, Reference};
+use crate::list_says::{ORIGINS, Place, Say, Subject, backend};
 
 /// How the two are set up.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct Setup {
 
 pub(crate) struct Duo {
     setup: Setup,
-    fleet: Fleet,
+    pub(crate) fleet: Fleet,
     seeds: ChaCha8Rng,
     pub(crate) reference: Reference,
     /// In the reference's order.
@@ -47,7 +48,9 @@ pub(crate) struct Duo {
     pub(crate) renewals: usize,
     /// Sleeps while a rate had to be kept.
     pub(crate) paced: usize,
-    steps: usize,
+    /// Requests to other origins.
+    pub(crate) elsewhere: usize,
+    pub(crate) steps: usize,
 }
 
 fn policies() -> Vec<Arc<Policy>> {
@@ -77,7 +80,7 @@ fn fleet(setup: Setup, seed: u64, proven: bool) -> (Fleet, ChaCha8Rng) {
 }
 
 fn lane(setup: Setup, proven: bool) -> Lane {
-    Lane::new(setup.limit, setup.rate, setup.size, proven)
+    Lane::new(ORIGINS[0], setup.limit, setup.rate, setup.size.into(), proven)
 }
 
 impl Duo {
@@ -85,17 +88,30 @@ impl Duo {
         let (fleet, seeds) = fleet(setup, setup.seed, setup.proven);
         let lane = lane(setup, setup.proven);
         let reference = Reference::new(policies(), setup.detail, lane, Key::new(setup.renewable));
-        let (wire, lists, members, renewals, paced, steps) = (Vec::new(), 0, 0, 0, 0, 0);
-        Self { setup, fleet, seeds, reference, wire, clock: START, lists, members, renewals, paced, steps }
+        let (wire, lists, members, renewals, paced, elsewhere, steps) = (Vec::new(), 0, 0, 0, 0, 0, 0);
+        Self { setup, fleet, seeds, reference, wire, clock: START, lists, members, renewals, paced, elsewhere, steps }
     }
 
     fn class(&mut self, class: usize) -> jobwatch::ClassId {
         self.fleet.add_class("", Arc::clone(&self.reference.policies[class]))
     }
 
-    pub(crate) fn insert(&mut self, class: usize, is_awkward: bool) {
-        let (now, number) = (self.clock, self.reference.jobs.len());
-        let id = format!("job{}{number}", if is_awkward { ',' } else { '-' });
+    pub(crate) fn insert(&mut self, class: usize) {
+        self.insert_as(class, format!("job-{}", self.reference.jobs.len()));
+    }
+
+    /// One whose id contains what separates the ids of a list.
+    pub(crate) fn insert_awkward(&mut self) {
+        self.insert_as(0, format!("job,{}", self.reference.jobs.len()));
+    }
+
+    /// One that is named by where it is asked for.
+    pub(crate) fn insert_elsewhere(&mut self, class: usize, place: Place) {
+        self.insert_as(class, place.address());
+    }
+
+    fn insert_as(&mut self, class: usize, id: String) {
+        let now = self.clock;
         let in_fleet = self.class(class);
         let handle = self.fleet.insert_in(in_fleet, job(&id), now);
         let poller = self.reference.poller(class, now, &mut self.seeds);
@@ -112,7 +128,7 @@ impl Duo {
         let is_here = self.reference.jobs[number].is_here;
         assert_eq!(self.fleet.wake(self.reference.jobs[number].handle, self.clock), is_here);
         if is_here {
-            self.reference.expire(number, self.clock);
+            self.reference.expire(number, self.reference.jobs[number].lane, self.clock);
             let policy = self.reference.policy(number);
             self.reference.jobs[number].poller.note_wake(&policy, self.clock);
             self.reference.settle(number, self.clock);
@@ -145,7 +161,7 @@ impl Duo {
 
     /// The process dies at this instant, and another takes everybody up.
     pub(crate) fn cut(&mut self) {
-        let (proven, now, seed) = (self.reference.lane.proven, self.clock, self.setup.seed.wrapping_add(1));
+        let (proven, now, seed) = (self.reference.lanes[0].proven, self.clock, self.setup.seed.wrapping_add(1));
         self.setup.seed = seed;
         let (fleet, seeds) = fleet(self.setup, seed, proven);
         let dead = std::mem::replace(&mut self.fleet, fleet);
@@ -166,13 +182,13 @@ impl Duo {
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.setup.limit = limit;
         self.fleet.set_max_in_flight(limit);
-        self.reference.lane.limit = limit.max(1);
+        self.reference.lanes.iter_mut().for_each(|lane| lane.limit = limit.max(1));
     }
 
     pub(crate) fn set_rate(&mut self, rate: Option<RateLimit>) {
         self.setup.rate = rate;
         self.fleet.set_rate(rate);
-        self.reference.lane.rate = rate;
+        self.reference.lanes.iter_mut().for_each(|lane| lane.rate = rate);
     }
 
     /// Ends the renewal under way, if there is one.
@@ -199,8 +215,7 @@ impl Duo {
         }
         let which = which % self.wire.len();
         let (id, request) = (self.wire.swap_remove(which), self.reference.wire.swap_remove(which));
-        let is_list = matches!(request.asks, Asks::List(_));
-        match say.answer(&request.ids, is_list) {
+        match say.answer(&request.ids, request.subject) {
             Ok(response) => self.fleet.handle_response(self.clock, id, &response),
             Err(error) => self.fleet.handle_error(self.clock, id, &TransportError::new(error, "")),
         }
@@ -224,7 +239,7 @@ impl Duo {
                 (FleetAction::Sleep { until }, Next::Nothing) => {
                     self.check();
                     self.check_sleep(until);
-                    self.paced += usize::from(self.reference.lane.paced_until() > now);
+                    self.paced += usize::from(self.reference.lanes.iter().any(|lane| lane.paced_until() > now));
                     return Some(until);
                 }
                 (FleetAction::Idle, Next::Nothing) => {
@@ -245,64 +260,67 @@ impl Duo {
         self.reference.pass(now);
     }
 
-    /// Nobody is woken late, nor early for nothing.
-    fn check_sleep(&self, until: Timestamp) {
-        let now = self.clock;
-        let latest = self.reference.next_instant(now);
-        assert!(until > now && until <= latest, "until {until:?}, where something is to be done at {latest:?}");
-        // The line is searched for those whose deadline comes soon, and who has left it is not known to have left.
-        let is_ready = |job: &Job| job.is_here && matches!(job.line, Line::Ready { .. });
-        let is_searched = self.reference.places_left > 0 || self.reference.jobs.iter().any(is_ready);
-        let place = self.reference.wire.iter().map(|request| request.expires).min();
-        let is_known = until == latest || Some(until) == place || until == self.reference.lane.opens_at();
-        assert!(is_known || is_searched, "until {until:?}, not {latest:?}");
-    }
-
     fn send(&mut self, id: RequestId, sent: &Sent, next: Next) {
         let now = self.clock;
-        let reference = &mut self.reference;
-        reference.counts.requests += 1;
         let (asks, ids, expires) = match next {
             Next::Nothing | Next::Renew => panic!("nothing is to be sent: {sent:?}"),
-            Next::Alone(number) => {
-                let job = &mut reference.jobs[number];
-                let Under::Alone { number: hop, .. } = job.under else { unreachable!() };
-                assert_eq!((job.handle, sent.bulk), (id.job(), false));
-                job.under = Under::Alone { number: hop, pending: false };
-                job.requests += 1;
-                let member = (number, job.poller.in_flight().unwrap());
-                (Asks::Alone(member, hop), vec![job.id.clone()], job.poller.due().unwrap())
-            }
+            Next::Alone(number) => self.go_on(number, id, sent),
             Next::List(mut list) => {
+                let jobs = &mut self.reference.jobs;
                 if list.page.is_none() {
-                    list.ids = list.members.iter().map(|(number, _)| reference.jobs[*number].id.clone()).collect();
+                    list.ids = list.members.iter().map(|(number, _)| jobs[*number].id.clone()).collect();
                 }
                 for (number, _) in &list.members {
-                    reference.jobs[*number].under = Under::List { pending: false };
-                    reference.jobs[*number].requests += 1;
+                    jobs[*number].under = Under::List { pending: false };
+                    jobs[*number].requests += 1;
                 }
                 self.of_list(list)
             }
-            Next::Look => match self.look(id, sent) {
+            Next::Look(lane) => match self.look(lane, id, sent) {
                 Ok(list) => self.of_list(list),
-                Err(number) => {
-                    let job = &self.reference.jobs[number];
-                    let member = (number, job.poller.in_flight().unwrap());
-                    (Asks::Alone(member, 0), vec![job.id.clone()], job.poller.due().unwrap())
-                }
+                Err(number) => self.of_one(number, 0),
             },
         };
-        if let Asks::List(list) = &asks {
-            assert_eq!((&sent.ids, sent.bulk), (&list.ids, true));
-            assert_eq!(sent.page(), list.page.as_ref().map(|(token, _)| token.clone()));
-            assert_eq!(self.fleet.asked_for(id), list.members.len());
-            (self.lists, self.members) = (self.lists + 1, self.members + list.members.len());
-            self.reference.counts.lists += 1;
-        }
+        let (subject, address) = match &asks {
+            Asks::List(list) => {
+                assert_eq!((&sent.ids, sent.bulk), (&list.ids, true));
+                assert_eq!(sent.page(), list.page.as_ref().map(|(token, _)| token.clone()));
+                assert_eq!(self.fleet.asked_for(id), list.members.len());
+                (self.lists, self.members) = (self.lists + 1, self.members + list.members.len());
+                self.reference.counts.lists += 1;
+                (Subject::List, sent.url.to_string())
+            }
+            Asks::Alone((number, _), _) => {
+                let way = &self.reference.jobs[*number].way;
+                (if way.for_result { Subject::Result } else { Subject::Job }, way.address().to_string())
+            }
+        };
+        assert_eq!(sent.url.as_str(), address);
         assert_eq!(sent.timeout, expires.saturating_since(now), "{asks:?}");
+        let (lane, key) = (self.reference.lane_of(&address), self.reference.key.number);
+        self.elsewhere += usize::from(lane > 0);
+        self.reference.counts.requests += 1;
+        self.reference.lanes[lane].note_sent(now);
         self.wire.push(id);
-        self.reference.lane.note_sent(now);
-        self.reference.wire.push(OnWire { asks, ids, sent_at: now, expires, key: self.reference.key.number });
+        self.reference.wire.push(OnWire { asks, ids, subject, lane, sent_at: now, expires, key });
+    }
+
+    /// A further request for one job, in the attempt under way.
+    fn go_on(&mut self, number: usize, id: RequestId, sent: &Sent) -> (Asks, Vec<String>, Timestamp) {
+        let lane = self.reference.lane_of(sent.url.as_str());
+        self.reference.note_proven(number, lane);
+        let job = &mut self.reference.jobs[number];
+        let Under::Alone { number: hop, .. } = job.under else { unreachable!() };
+        assert_eq!((job.handle, sent.bulk), (id.job(), false));
+        job.under = Under::Alone { number: hop, pending: false };
+        job.requests += 1;
+        self.of_one(number, hop)
+    }
+
+    fn of_one(&self, number: usize, hop: u32) -> (Asks, Vec<String>, Timestamp) {
+        let job = &self.reference.jobs[number];
+        let member = (number, job.poller.in_flight().unwrap());
+        (Asks::Alone(member, hop), vec![job.id.clone()], job.poller.due().unwrap())
     }
 
     fn of_list(&self, list: List) -> (Asks, Vec<String>, Timestamp) {
@@ -312,7 +330,7 @@ impl Duo {
     }
 
     /// Who is looked at is the fleet's choice, by the rules.
-    fn look(&mut self, id: RequestId, sent: &Sent) -> Result<List, usize> {
+    fn look(&mut self, lane: usize, id: RequestId, sent: &Sent) -> Result<List, usize> {
         let now = self.clock;
         let number_of = |handle: JobHandle| {
             let jobs = &self.reference.jobs;
@@ -325,20 +343,18 @@ impl Duo {
             vec![number_of(id.job())]
         };
         assert_eq!(number_of(id.job()), numbers[0]);
-        self.reference.check_company(&numbers, now);
-        let proven = self.reference.lane.proven;
+        self.reference.check_company(lane, &numbers, now);
         for number in &numbers {
+            self.reference.note_proven(*number, lane);
             let policy = self.reference.policy(*number);
             let job = &mut self.reference.jobs[*number];
-            if proven {
-                job.poller.note_backend_proven();
-            }
             if sent.bulk {
                 let _ = job.poller.look_early(&policy, now).expect("it may be looked at");
                 job.under = Under::List { pending: false };
             } else {
                 assert!(matches!(job.poller.poll(&policy, now), Action::Send(_)), "{job:?}");
                 job.under = Under::Alone { number: 0, pending: false };
+                job.way = Way::new(&job.home);
             }
             (job.line, job.sent_at, job.requests) = (Line::Nowhere, now, job.requests + 1);
         }
@@ -347,85 +363,6 @@ impl Duo {
         }
         let members = numbers.iter().map(|number| (*number, self.reference.jobs[*number].poller.in_flight().unwrap()));
         Ok(List { members: members.collect(), ids: sent.ids.clone(), ..List::default() })
-    }
-
-    /// What both know after each step.
-    pub(crate) fn check(&mut self) {
-        self.check_news();
-        let counted = self.fleet.stats();
-        let counts = Counts {
-            requests: counted.requests,
-            lists: counted.bulk_requests,
-            failed: counted.failed_requests,
-            throttled: counted.throttled_requests,
-            hints: counted.hints,
-            ends: counted.outcomes.total(),
-        };
-        assert_eq!(counts, self.reference.counts);
-        assert_eq!(self.fleet.is_backend_proven(), self.reference.lane.proven);
-        let here: Vec<&Job> = self.reference.jobs.iter().filter(|job| job.is_here).collect();
-        assert_eq!(self.fleet.len(), here.len());
-        for job in &here {
-            let progress = self.fleet.progress(job.handle).expect("it is there");
-            assert_eq!(progress.job.id(), job.id);
-            let told = (progress.state, progress.requests, progress.in_flight, progress.next);
-            let in_flight = job.poller.in_flight().is_some();
-            assert_eq!(told, (job.state.as_deref(), job.requests, in_flight, job.poller.due().unwrap()), "{job:?}");
-        }
-        // One at a time: they come round.
-        self.steps += 1;
-        if !here.is_empty() {
-            self.check_snapshot(here[self.steps % here.len()]);
-        }
-    }
-
-    fn check_news(&mut self) {
-        while let Some(event) = self.fleet.next_event() {
-            let (handle, news) = match event {
-                FleetEvent::Changed { handle, state } => (handle, News::Changed(state)),
-                FleetEvent::UnknownState { handle, state } => (handle, News::Unknown(state)),
-                FleetEvent::Finished { handle, finished } => (
-                    handle,
-                    News::Over(Over {
-                        outcome: finished.outcome,
-                        reason: finished.reason,
-                        state: finished.state.clone(),
-                        result: finished.result.as_ref().and_then(|result| result.as_str()).map(String::from),
-                        last_error: finished.last_error,
-                        requests: finished.requests,
-                        failed_requests: finished.failed_requests,
-                        elapsed: finished.elapsed,
-                        delay: finished.detection_delay_max,
-                    }),
-                ),
-                event => panic!("{event:?}"),
-            };
-            let jobs = &mut self.reference.jobs;
-            let job = jobs.iter_mut().rfind(|job| job.handle == handle && !job.news.is_empty());
-            let job = job.unwrap_or_else(|| panic!("news of nobody: {news:?}"));
-            assert_eq!(news, job.news.remove(0), "{job:?}");
-        }
-        assert!(self.reference.jobs.iter().all(|job| job.news.is_empty()), "news that were not told");
-    }
-
-    /// A snapshot of this instant has everything that matters. A fleet tells a sleeping job nothing of the time, nor of its
-    /// neighbours; and when a streak began is of no matter once it is over.
-    fn check_snapshot(&self, job: &Job) {
-        let snapshot = serde_json::to_value(self.fleet.snapshot(job.handle).unwrap()).unwrap();
-        let of_matter = |mut poller: serde_json::Value| {
-            for (streak, began) in [("failures", "failing_since"), ("denials", "denied_since")] {
-                if poller[streak] == 0 {
-                    poller[began] = 0.into();
-                }
-            }
-            (poller["latest"], poller["proven"]) = (0.into(), 0.into());
-            poller
-        };
-        let (poller, expected) = (snapshot["job"]["poller"].clone(), serde_json::to_value(&job.poller).unwrap());
-        assert_eq!(of_matter(poller), of_matter(expected), "{job:?}");
-        let extra = &snapshot["job"]["extra"];
-        let is_set = |name: &str| extra.is_object() && !(extra[name].is_null() || extra[name] == false);
-        assert_eq!((is_set("missed"), is_set("apart"), is_set("told")), (job.missed, job.apart, job.told.is_some()));
     }
 }
 

@@ -6,6 +6,8 @@ use jobwatch::{
     AttemptId, EndReason, JobHandle, LookError, Observation, Outcome, Policy, PolicySchedule, PollerState, Timestamp,
 };
 
+use crate::list_says::home;
+
 /// What is under way for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Under {
@@ -19,6 +21,26 @@ pub(crate) enum Under {
         number: u32,
         pending: bool,
     },
+}
+
+/// The addresses of an attempt, the last of which is asked or is to be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) visited: Vec<String>,
+    /// Every redirect so far was for ever.
+    pub(crate) permanent: bool,
+    /// It has led from the job to its result.
+    pub(crate) for_result: bool,
+}
+
+impl Way {
+    pub(crate) fn new(home: &str) -> Self {
+        Self { visited: vec![home.to_string()], permanent: true, for_result: false }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.visited.last().expect("it begins somewhere")
+    }
 }
 
 /// Since when a job is due: by the poll that found it so, and among those of one poll by the instant.
@@ -65,7 +87,13 @@ pub(crate) struct Job {
     pub(crate) handle: JobHandle,
     pub(crate) id: String,
     pub(crate) class: usize,
+    /// Where it is asked for, and by which lane.
+    pub(crate) home: String,
+    pub(crate) lane: usize,
+    /// That is not where the dialect says.
+    pub(crate) is_elsewhere: bool,
     pub(crate) poller: PollerState,
+    pub(crate) way: Way,
     pub(crate) under: Under,
     pub(crate) line: Line,
     /// Its wait has not ended, and it was not taken out.
@@ -92,10 +120,16 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(handle: JobHandle, id: String, class: usize, poller: PollerState, now: Timestamp) -> Self {
+        let is_elsewhere = id.starts_with("https:");
+        let home = if is_elsewhere { id.clone() } else { home(&id) };
         Self {
             handle,
             id,
             class,
+            way: Way::new(&home),
+            home,
+            lane: 0,
+            is_elsewhere,
             poller,
             under: Under::Nothing,
             line: Line::Nowhere,
@@ -119,6 +153,11 @@ impl Job {
         self.is_here && self.poller.in_flight().is_none()
     }
 
+    /// The time of its attempt is over.
+    pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
+        self.is_here && self.poller.in_flight().is_some() && self.poller.due().is_some_and(|due| due <= now)
+    }
+
     pub(crate) fn is_sharing(&self, attempt: AttemptId) -> bool {
         self.is_here && self.poller.in_flight() == Some(attempt) && matches!(self.under, Under::List { .. })
     }
@@ -130,11 +169,16 @@ impl Job {
             && self.under == Under::Alone { number, pending: false }
     }
 
-    /// A list may ask for it: its id does not contain the separator, its end is not known, lists that named it were not
+    /// A list may ask for it: it is where the dialect says, its id does not contain the separator, its end is not known, lists that named it were not
     /// refused, and its last look did not fail for the second time.
     pub(crate) fn may_share(&self) -> bool {
         let failures = serde_json::to_value(&self.poller).unwrap()["failures"].as_u64().unwrap();
-        self.is_waiting() && !self.id.contains(',') && self.told.is_none() && !self.apart && failures < 2
+        self.is_waiting()
+            && !self.is_elsewhere
+            && !self.id.contains(',')
+            && self.told.is_none()
+            && !self.apart
+            && failures < 2
     }
 
     /// The look under way says this. Tells whether a request of it has failed.

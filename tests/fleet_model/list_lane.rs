@@ -1,7 +1,8 @@
-//! What all jobs of a backend share, as the reference knows it: how many a list asks for, a pace,
+//! What all jobs of an origin share, as the reference knows it: how many a list asks for, a pace,
 //! silences, outages.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use jobwatch::{LookError, RateLimit, Timestamp};
 
@@ -19,6 +20,10 @@ pub(crate) struct Heard {
 
 #[derive(Debug)]
 pub(crate) struct Lane {
+    pub(crate) origin: String,
+    pub(crate) requests: u64,
+    /// Jobs of which a further request is to be sent here.
+    pub(crate) further: VecDeque<usize>,
     pub(crate) limit: usize,
     pub(crate) rate: Option<RateLimit>,
     /// When the requests that went are paid for, each with the time between two: a burst may run ahead of it.
@@ -43,13 +48,16 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(limit: usize, rate: Option<RateLimit>, size: u16, proven: bool) -> Self {
+    pub(crate) fn new(origin: &str, limit: usize, rate: Option<RateLimit>, size: usize, proven: bool) -> Self {
         Self {
+            origin: origin.to_string(),
+            requests: 0,
+            further: VecDeque::new(),
             limit: limit.max(1),
             rate,
             paid_at: Timestamp::UNIX_EPOCH,
             proven,
-            size: size.into(),
+            size,
             ceiling: usize::MAX,
             most: usize::MAX,
             alone: 0,
@@ -61,6 +69,11 @@ impl Lane {
             out_last: Timestamp::UNIX_EPOCH,
             error: LookError::Unreachable,
         }
+    }
+
+    /// Another origin under the same limits, of which nothing is known.
+    pub(crate) fn like(&self, origin: &str) -> Self {
+        Self::new(origin, self.limit, self.rate, self.size, false)
     }
 
     /// How many jobs a list asks for at present.
@@ -86,6 +99,7 @@ impl Lane {
     }
 
     pub(crate) fn note_sent(&mut self, now: Timestamp) {
+        self.requests += 1;
         if let Some(rate) = self.rate {
             self.paid_at = self.paid_at.max(now).saturating_add(rate.interval());
         }

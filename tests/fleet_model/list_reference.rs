@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use jobwatch::{AttemptId, EndReason, LookError, Observation, Outcome, Policy, PollerState, Timestamp};
+use jobwatch::{AttemptId, LookError, Observation, Policy, PollerState, Timestamp};
 
-use crate::list_job::{Job, Line, News, Under};
+use crate::list_job::{Job, Line, News, Under, Way};
 use crate::list_key::{Key, Renewal};
 use crate::list_lane::Lane;
+use crate::list_says::{ORIGINS, Subject};
 
 /// A job by its number, and the attempt in which it is asked for.
 pub(crate) type Member = (usize, AttemptId);
@@ -36,24 +37,12 @@ pub(crate) enum Asks {
 pub(crate) struct OnWire {
     pub(crate) asks: Asks,
     pub(crate) ids: Vec<String>,
+    pub(crate) subject: Subject,
+    pub(crate) lane: usize,
     pub(crate) sent_at: Timestamp,
     pub(crate) expires: Timestamp,
     /// The number of the key that it was sent with.
     pub(crate) key: u32,
-}
-
-/// What must be done now.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Nothing,
-    /// Another key is needed.
-    Renew,
-    /// A further request for this job, in the attempt under way.
-    Alone(usize),
-    /// A part of a list, or its next page.
-    List(List),
-    /// A look at whoever is due first, and at those who join.
-    Look,
 }
 
 /// Requests of all jobs, counted.
@@ -70,11 +59,13 @@ pub(crate) struct Counts {
 pub(crate) struct Reference {
     pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) detail: bool,
-    pub(crate) lane: Lane,
+    /// The first is that of the backend's own origin, where the lists are.
+    pub(crate) lanes: Vec<Lane>,
+    /// The one whose turn it is.
+    pub(crate) turn: usize,
     pub(crate) jobs: Vec<Job>,
     pub(crate) wire: Vec<OnWire>,
-    /// Further requests that have to be sent, of one job and of lists.
-    pub(crate) further: VecDeque<usize>,
+    /// Those that have to be sent in attempts that are under way.
     pub(crate) lists: VecDeque<List>,
     polls: u64,
     /// So many have left a line without a look; each place is taken by whoever comes next, or considered in vain, once.
@@ -88,10 +79,10 @@ impl Reference {
         Self {
             policies,
             detail,
-            lane,
+            lanes: vec![lane],
+            turn: 0,
             jobs: Vec::new(),
             wire: Vec::new(),
-            further: VecDeque::new(),
             lists: VecDeque::new(),
             polls: 0,
             places_left: 0,
@@ -109,6 +100,16 @@ impl Reference {
         self.jobs[number].poller.started().saturating_add(timeout)
     }
 
+    /// The lane of an address.
+    pub(crate) fn lane_of(&mut self, address: &str) -> usize {
+        let origin = ORIGINS.into_iter().find(|origin| address.starts_with(origin)).expect("an origin of ours");
+        if let Some(known) = self.lanes.iter().position(|lane| lane.origin == origin) {
+            return known;
+        }
+        self.lanes.push(self.lanes[0].like(origin));
+        self.lanes.len() - 1
+    }
+
     /// Time passes: requests end, attempts end, jobs get in line, and leave it without a look.
     pub(crate) fn pass(&mut self, now: Timestamp) {
         self.polls += 1;
@@ -116,14 +117,24 @@ impl Reference {
         self.wire = on_wire;
         over.sort_by_key(|request| request.expires);
         for request in over {
-            self.lane.note_failure(LookError::Expired, request.sent_at, now);
-            if let Asks::List(list) = request.asks {
-                self.counts.failed += 1;
-                self.lane.note_failed_list(list.ids.len());
+            self.lanes[request.lane].note_failure(LookError::Expired, request.sent_at, now);
+            let members = match request.asks {
+                Asks::Alone(member, _) => vec![member],
+                Asks::List(list) => {
+                    self.counts.failed += 1;
+                    self.lanes[request.lane].note_failed_list(list.ids.len());
+                    let is_sharing = |member: &Member| self.jobs[member.0].is_sharing(member.1);
+                    list.members.into_iter().filter(is_sharing).collect()
+                }
+            };
+            for (number, _) in members {
+                self.expire(number, request.lane, now);
             }
         }
         for number in 0..self.jobs.len() {
-            self.expire(number, now);
+            if self.jobs[number].is_overdue(now) {
+                self.expire(number, self.jobs[number].lane, now);
+            }
         }
         for number in 0..self.jobs.len() {
             if self.jobs[number].is_waiting() {
@@ -132,15 +143,14 @@ impl Reference {
         }
     }
 
-    /// An attempt whose time is over is taken back as of then.
-    pub(crate) fn expire(&mut self, number: usize, now: Timestamp) {
+    /// An attempt whose time is over is taken back as of then; its request was this lane's.
+    pub(crate) fn expire(&mut self, number: usize, lane: usize, now: Timestamp) {
+        self.note_proven(number, lane);
         let job = &self.jobs[number];
-        let Some(expires) = job.poller.due().filter(|due| job.is_here && !job.is_waiting() && *due <= now) else {
-            return;
-        };
+        let Some(expires) = job.poller.due().filter(|_| job.is_overdue(now)) else { return };
         let is_alone = matches!(job.under, Under::Alone { .. });
         let observation = Observation::Transient { error: LookError::Expired, hint: None };
-        let failed = self.conclude(number, expires, observation);
+        let failed = self.conclude(number, lane, expires, observation);
         // A list is counted once, by itself.
         self.counts.failed += u64::from(failed && is_alone);
         self.settle(number, now);
@@ -169,11 +179,16 @@ impl Reference {
         }
     }
 
-    pub(crate) fn conclude(&mut self, number: usize, now: Timestamp, observation: Observation) -> bool {
-        let policy = self.policy(number);
-        if self.lane.proven {
+    /// Whatever is done to a job by a lane tells it whether good answers come from there.
+    pub(crate) fn note_proven(&mut self, number: usize, lane: usize) {
+        if self.jobs[number].is_here && self.lanes[lane].proven {
             self.jobs[number].poller.note_backend_proven();
         }
+    }
+
+    pub(crate) fn conclude(&mut self, number: usize, lane: usize, now: Timestamp, observation: Observation) -> bool {
+        let policy = self.policy(number);
+        self.note_proven(number, lane);
         self.jobs[number].conclude(&policy, now, observation)
     }
 
@@ -206,119 +221,39 @@ impl Reference {
     pub(crate) fn renewed(&mut self, succeeds: bool, now: Timestamp) {
         if succeeds {
             (self.key.number, self.key.renewal) = (self.key.number + 1, Renewal::Unproven);
+            self.key.results_refused = false;
         } else {
             self.key.renewal = Renewal::Possible;
             self.refuse(now);
         }
     }
 
-    /// A job goes on by the n-th request of the same attempt, which is for it alone.
-    pub(crate) fn ask_alone(&mut self, job: usize, number: u32) {
-        self.jobs[job].under = Under::Alone { number, pending: true };
-        self.further.push_back(job);
+    /// A job leaves its list and is asked for alone, in the same attempt.
+    pub(crate) fn ask_alone(&mut self, number: usize) {
+        self.jobs[number].way = Way::new(&self.jobs[number].home);
+        self.ask_further(number);
     }
 
-    /// What must be done at this instant.
-    pub(crate) fn next(&mut self, now: Timestamp) -> Next {
-        match self.key.renewal {
-            Renewal::Wanted => {
-                self.key.renewal = Renewal::UnderWay;
-                return Next::Renew;
-            }
-            Renewal::UnderWay => return Next::Nothing,
-            _ => {}
-        }
-        if now < self.lane.silent_until {
-            self.send_away(now);
-            return Next::Nothing;
-        }
-        let places = if self.lane.probing || self.lane.is_out() { 1 } else { self.lane.limit };
-        if self.wire.len() >= places || now < self.lane.opens_at() {
-            return Next::Nothing;
-        }
-        loop {
-            if let Some(number) = self.further.pop_front() {
-                if self.jobs[number].is_here && matches!(self.jobs[number].under, Under::Alone { pending: true, .. }) {
-                    return Next::Alone(number);
-                }
-            } else if let Some(mut list) = self.lists.pop_front() {
-                list.members.retain(|(number, attempt)| self.jobs[*number].is_sharing(*attempt));
-                match list.members[..] {
-                    [] => {}
-                    [(number, _)] if list.page.is_none() => {
-                        self.jobs[number].apart |= list.suspect;
-                        self.ask_alone(number, 1);
-                        self.settle(number, now);
-                    }
-                    _ => return Next::List(list),
-                }
-            } else {
-                return self.next_look(now);
-            }
-        }
-    }
-
-    /// Final looks go first; where an outage is hopeless, nobody else waits for its end.
-    fn next_look(&mut self, now: Timestamp) -> Next {
-        let in_line = |line: fn(Line) -> bool| move |job: &Job| job.is_waiting() && line(job.line);
-        if self.jobs.iter().any(in_line(|line| matches!(line, Line::Urgent { .. }))) {
-            return Next::Look;
-        }
-        let is_ready = in_line(|line| matches!(line, Line::Ready { .. }));
-        let longest = self.policies[0].max_failure_time();
-        if self.lane.is_hopeless(longest, now) {
-            for number in 0..self.jobs.len() {
-                if is_ready(&self.jobs[number]) {
-                    self.give_up(number, now);
-                }
-            }
-        }
-        if self.jobs.iter().any(is_ready) { Next::Look } else { Next::Nothing }
-    }
-
-    /// The public poller cannot be told to give up: the end is written down as it must be.
-    fn give_up(&mut self, number: usize, now: Timestamp) {
-        let reason = if self.lane.proven { EndReason::FailingTooLong } else { EndReason::FailuresSpent };
+    /// A job goes on by another request of the same attempt, which is for it alone.
+    pub(crate) fn ask_further(&mut self, number: usize) {
         let job = &mut self.jobs[number];
-        (job.is_here, job.line) = (false, Line::Nowhere);
-        self.counts.ends += 1;
-        let over = job.over_as(Outcome::GaveUp, reason, Some(self.lane.error), now);
-        job.news.push(News::Over(over));
-    }
-
-    /// In a silence nobody stands in line: each waits for its end.
-    fn send_away(&mut self, now: Timestamp) {
-        let until = self.lane.silent_until;
-        let mut away: Vec<usize> = std::mem::take(&mut self.further).into();
-        away.retain(|number| matches!(self.jobs[*number].under, Under::Alone { pending: true, .. }));
-        for (number, attempt) in std::mem::take(&mut self.lists).into_iter().flat_map(|list| list.members) {
-            if self.jobs[number].is_sharing(attempt) {
-                away.push(number);
-            }
-        }
-        for number in 0..self.jobs.len() {
-            let policy = self.policy(number);
-            let job = &mut self.jobs[number];
-            if job.is_here && away.contains(&number) {
-                job.under = Under::Nothing;
-                job.poller.abandon_in_flight(&policy, now);
-            } else if !(job.is_waiting() && job.line != Line::Nowhere) {
-                continue;
-            }
-            job.poller.hold(&policy, now, until);
-            job.line = Line::Nowhere;
-            self.settle(number, now);
-        }
+        let before = if let Under::Alone { number, .. } = job.under { number } else { 0 };
+        job.under = Under::Alone { number: before + 1, pending: true };
+        let address = job.way.address().to_string();
+        let lane = self.lane_of(&address);
+        self.lanes[lane].further.push_back(number);
     }
 
     /// Everybody was written down and read again by somebody who knows nothing else.
     pub(crate) fn restart(&mut self, lane: Lane, key: Key, now: Timestamp) {
-        (self.lane, self.key, self.counts, self.places_left) = (lane, key, Counts::default(), 0);
-        (self.wire, self.further, self.lists) = (Vec::new(), VecDeque::new(), VecDeque::new());
+        (self.lanes, self.turn, self.key) = (vec![lane], 0, key);
+        (self.counts, self.places_left) = (Counts::default(), 0);
+        (self.wire, self.lists) = (Vec::new(), VecDeque::new());
         for number in 0..self.jobs.len() {
             let policy = self.policy(number);
-            let job = &mut self.jobs[number];
-            if job.is_here {
+            if self.jobs[number].is_here {
+                self.go_home(number);
+                let job = &mut self.jobs[number];
                 (job.under, job.line, job.may_jump) = (Under::Nothing, Line::Nowhere, false);
                 job.poller.rebase(now);
                 job.poller.abandon_in_flight(&policy, now);
@@ -327,30 +262,18 @@ impl Reference {
         }
     }
 
-    /// When something must be done at the latest, if no answer comes.
-    pub(crate) fn next_instant(&self, now: Timestamp) -> Timestamp {
-        let of_job = |number: usize| match self.jobs[number].line {
-            Line::Nowhere => self.jobs[number].poller.due().expect("it goes on"),
-            Line::Ready { .. } => self.deadline(number),
-            Line::Urgent { until, .. } => until,
-        };
-        let here = (0..self.jobs.len()).filter(|number| self.jobs[*number].is_here);
-        let mut until = here.map(of_job).min().unwrap_or(Timestamp::MAX);
-        let is_line = !(self.further.is_empty() && self.lists.is_empty())
-            || self.jobs.iter().any(|job| job.is_here && job.line != Line::Nowhere);
-        // While the key is renewed, nobody waits for room.
-        if is_line && self.key.renewal != Renewal::UnderWay {
-            let opens_at = Some(self.lane.opens_at()).filter(|at| *at > now);
-            let place = self.wire.iter().map(|request| request.expires).min();
-            until = until.min(opens_at.or(place).unwrap_or(Timestamp::MAX));
-        }
-        until
+    /// Looks at this job are its home's.
+    pub(crate) fn go_home(&mut self, number: usize) {
+        let home = self.jobs[number].home.clone();
+        self.jobs[number].lane = self.lane_of(&home);
     }
 
     /// A job comes in, perhaps as another one that was taken out.
     pub(crate) fn insert(&mut self, job: Job, now: Timestamp) {
+        let number = self.jobs.len();
         self.jobs.push(Job { may_jump: self.places_left > 0, ..job });
-        self.settle(self.jobs.len() - 1, now);
+        self.go_home(number);
+        self.settle(number, now);
     }
 
     /// A job is taken out.

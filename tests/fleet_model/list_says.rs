@@ -22,6 +22,7 @@ const OVEN: &str = r#"
     lost = ["unknown"]
     [result]
     pointer = "/cake"
+    follow = "/cake_at"
     [bulk]
     path = "/jobs?ids={ids}"
     max = SIZE
@@ -43,7 +44,42 @@ const OVEN: &str = r#"
 /// Lists of so many at the most; with `detail` they carry no results.
 pub(crate) fn backend(size: u16, detail: bool) -> Backend {
     let text = OVEN.replace("SIZE", &size.to_string()).replace("DETAIL", &detail.to_string());
-    Backend::new(dialect(&text), Some("https://oven.example.com/v1")).unwrap()
+    let backend = Backend::new(dialect(&text), Some("https://oven.example.com/v1")).unwrap();
+    ORIGINS[1..3].iter().fold(backend, |backend, origin| backend.with_allowed_origin(origin).unwrap())
+}
+
+/// The backend's own origin, two others that it may point at, and one that it may not.
+pub(crate) const ORIGINS: [&str; 4] =
+    ["https://oven.example.com", "https://b.example.com", "https://c.example.com", "https://evil.example.com"];
+
+/// Where the dialect asks for a job.
+pub(crate) fn home(id: &str) -> String {
+    format!("{}/v1/jobs/{}", ORIGINS[0], id.replace(',', "%2C"))
+}
+
+/// Somewhere that an answer points at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    origin: usize,
+    number: u8,
+}
+
+impl Place {
+    pub(crate) fn is_allowed(self) -> bool {
+        self.origin < 3
+    }
+
+    pub(crate) fn address(self) -> String {
+        format!("{}/x/{}", ORIGINS[self.origin], self.number)
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Job,
+    List,
+    Result,
 }
 
 /// What an answer says of one job.
@@ -84,6 +120,11 @@ pub(crate) enum Say {
     Tell(Tell),
     /// This status, and when to come again.
     Status(u16, Option<u8>),
+    /// To be asked for there; for ever, if it is permanent.
+    Redirect {
+        to: Place,
+        permanent: bool,
+    },
     Html,
     Error(LookError),
 }
@@ -99,6 +140,8 @@ pub(crate) struct Tell {
     pub(crate) next: Option<u8>,
     hint: Option<u8>,
     exhausted: Option<u8>,
+    /// Where the cake is, if not in the answer itself.
+    pub(crate) cake_at: Option<Place>,
 }
 
 impl Tell {
@@ -119,11 +162,15 @@ impl Tell {
 
 impl Say {
     /// The answer to a request for these jobs.
-    pub(crate) fn answer(&self, ids: &[String], is_list: bool) -> Result<Response<Vec<u8>>, LookError> {
+    pub(crate) fn answer(&self, ids: &[String], subject: Subject) -> Result<Response<Vec<u8>>, LookError> {
         let after = |n: &Option<u8>| n.map(|n| n.to_string());
         match self {
             Self::Tell(tell) => {
-                let body = if is_list { tell.list(ids) } else { tell.alone(&ids[0]) };
+                let body = match subject {
+                    Subject::Job => tell.alone(&ids[0]),
+                    Subject::List => tell.list(ids),
+                    Subject::Result => format!(r#"{{"cake":"cake of {}"}}"#, ids[0]),
+                };
                 let mut response = response(200, &[], body);
                 if let Some(hint) = after(&tell.hint) {
                     response.headers_mut().insert("retry-after", hint.parse().unwrap());
@@ -137,6 +184,9 @@ impl Say {
                 Some(hint) => response(*status, &[("retry-after", &hint)], ""),
                 None => response(*status, &[], ""),
             }),
+            Self::Redirect { to, permanent } => {
+                Ok(response(if *permanent { 308 } else { 302 }, &[("location", &to.address())], ""))
+            }
             Self::Html => Ok(response(200, &[], "<html>")),
             Self::Error(error) => Err(*error),
         }
@@ -147,9 +197,19 @@ impl Say {
         let hint = match self {
             Self::Tell(tell) => tell.hint.or(tell.exhausted),
             Self::Status(_, hint) => *hint,
-            Self::Html | Self::Error(_) => None,
+            Self::Redirect { .. } | Self::Html | Self::Error(_) => None,
         };
         hint.map(|hint| secs(hint.into()))
+    }
+
+    /// Where the result of a job that was asked for alone is to be asked for.
+    pub(crate) fn result_at(&self) -> Option<String> {
+        match self {
+            Self::Tell(tell) if tell.word(0).1 == Class::Ended(Outcome::Succeeded) => {
+                tell.cake_at.filter(|place| place.is_allowed()).map(Place::address)
+            }
+            _ => None,
+        }
     }
 
     /// How long nobody should ask.
@@ -164,8 +224,9 @@ impl Say {
 
 impl Tell {
     fn alone(&self, id: &str) -> String {
-        match self.word(0) {
-            ("baked", _) => format!(r#"{{"state":"baked","cake":"cake of {id}"}}"#),
+        match (self.word(0).0, self.cake_at) {
+            ("baked", Some(place)) => format!(r#"{{"state":"baked","cake_at":"{}"}}"#, place.address()),
+            ("baked", None) => format!(r#"{{"state":"baked","cake":"cake of {id}"}}"#),
             (word, _) => format!(r#"{{"state":"{word}"}}"#),
         }
     }
@@ -189,9 +250,24 @@ fn tell() -> impl Strategy<Value = Tell> {
     let left_out = prop_oneof![3 => Just(0), 1 => any::<u16>(), 1 => (0_u32..8).prop_map(|bit| 1 << bit)];
     let twice = prop_oneof![9 => Just(usize::MAX), 1 => 0_usize..4];
     let rarely = |n: core::ops::Range<u8>| prop_oneof![9 => Just(None), 1 => n.prop_map(Some)];
-    (any::<u64>(), left_out, twice, prop::option::weighted(0.15, 0_u8..3), rarely(0..40), rarely(0..20)).prop_map(
-        |(words, left_out, twice, next, hint, exhausted)| Tell { words, left_out, twice, next, hint, exhausted },
+    let next = prop::option::weighted(0.15, 0_u8..3);
+    let cake_at = prop::option::of(place());
+    (any::<u64>(), left_out, twice, next, rarely(0..40), rarely(0..20), cake_at).prop_map(
+        |(words, left_out, twice, next, hint, exhausted, cake_at)| Tell {
+            words,
+            left_out,
+            twice,
+            next,
+            hint,
+            exhausted,
+            cake_at,
+        },
     )
+}
+
+pub(crate) fn place() -> impl Strategy<Value = Place> {
+    let origin = prop_oneof![3 => Just(0_usize), 6 => 1_usize..3, 1 => Just(3)];
+    (origin, 0_u8..3).prop_map(|(origin, number)| Place { origin, number })
 }
 
 pub(crate) fn say() -> impl Strategy<Value = Say> {
@@ -206,6 +282,7 @@ pub(crate) fn say() -> impl Strategy<Value = Say> {
         2 => prop::sample::select(&REFUSED[..]).prop_map(|status| Say::Status(status, None)),
         1 => prop::sample::select(&[404_u16, 405, 410, 402][..]).prop_map(|status| Say::Status(status, None)),
         1 => Just(Say::Status(401, None)),
+        3 => (place(), prop::bool::weighted(0.3)).prop_map(|(to, permanent)| Say::Redirect { to, permanent }),
         1 => Just(Say::Html),
         2 => prop::sample::select(&ERRORS[..]).prop_map(Say::Error),
     ]

@@ -9,13 +9,15 @@ use proptest::test_runner::TestRunner;
 
 use crate::http_support::millis;
 use crate::list_duo::{Duo, Setup};
-use crate::list_says::{Say, say};
+use crate::list_says::{Place, Say, place, say};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Insert(u8, usize),
     /// One whose id contains what separates the ids of a list.
     InsertAwkward,
+    /// One that is named by where it is asked for.
+    InsertElsewhere(usize, Place),
     Answer(usize, Say),
     Poll,
     ToTheNext,
@@ -39,6 +41,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (1_u8..9, 0_usize..3).prop_map(|(count, class)| Op::Insert(count, class)),
         1 => Just(Op::InsertAwkward),
+        1 => (0_usize..3, place().prop_filter("it may be asked", |place| place.is_allowed()))
+            .prop_map(|(class, place)| Op::InsertElsewhere(class, place)),
         18 => (any::<usize>(), say()).prop_map(|(which, say)| Op::Answer(which, say)),
         14 => Just(Op::Poll),
         10 => Just(Op::ToTheNext),
@@ -57,8 +61,9 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn apply(duo: &mut Duo, op: &Op) {
     match op {
-        Op::Insert(count, class) => (0..*count).for_each(|_| duo.insert(*class, false)),
-        Op::InsertAwkward => duo.insert(0, true),
+        Op::Insert(count, class) => (0..*count).for_each(|_| duo.insert(*class)),
+        Op::InsertAwkward => duo.insert_awkward(),
+        Op::InsertElsewhere(class, place) => duo.insert_elsewhere(*class, *place),
         Op::Answer(which, say) => duo.answer(*which, say),
         Op::Poll => drop(duo.poll()),
         Op::ToTheNext => {
@@ -112,12 +117,12 @@ fn wind_up(duo: &mut Duo, says: &[Say]) {
     }
 }
 
-/// What is compared is there: lists of several jobs, again and again, renewed keys and kept rates.
+/// What is compared is there: lists of several jobs, again and again, renewed keys, kept rates, other origins.
 #[test]
 fn the_histories_are_full_of_lists() {
     let mut runner = TestRunner::deterministic();
     let story = (setup(), prop::collection::vec(op(), 150), prop::collection::vec(say(), 20));
-    let (mut lists, mut members, mut renewals, mut paced) = (0, 0, 0, 0);
+    let [mut lists, mut members, mut renewals, mut paced, mut elsewhere] = [0; 5];
     for _ in 0..20 {
         let (setup, ops, says) = story.new_tree(&mut runner).unwrap().current();
         let mut duo = Duo::new(setup);
@@ -125,14 +130,13 @@ fn the_histories_are_full_of_lists() {
             apply(&mut duo, op);
         }
         wind_up(&mut duo, &says);
-        (lists, members) = (lists + duo.lists, members + duo.members);
-        (renewals, paced) = (renewals + duo.renewals, paced + duo.paced);
+        (lists, members, renewals) = (lists + duo.lists, members + duo.members, renewals + duo.renewals);
+        (paced, elsewhere) = (paced + duo.paced, elsewhere + duo.elsewhere);
     }
-    println!(
-        "{lists} lists of {members} jobs and {renewals} renewals in twenty histories, kept back by a rate {paced} times"
-    );
+    println!("{lists} lists of {members} jobs in twenty histories, {elsewhere} requests to other origins");
+    println!("{renewals} renewals; {paced} times a rate kept a request back");
     assert!(lists > 200 && members > 2 * lists, "{lists} lists of {members} jobs");
-    assert!(renewals > 5 && paced > 100, "{renewals} renewals, kept back by a rate {paced} times");
+    assert!(renewals > 5 && paced > 100 && elsewhere > 100, "{renewals}, {paced}, {elsewhere}");
 }
 
 proptest! {
