@@ -168,7 +168,7 @@ fn a_job_is_asked_shortly_after_its_expected_end_within_a_quarter_and_four_gaps(
 /// What had faded to almost nothing was once shared out all the same, and a lesson lost a part of its weight.
 #[cfg(feature = "alloc")]
 #[test]
-fn bug_a_lesson_beyond_everything_but_almost_nothing_counts_in_full() {
+fn regression_a_lesson_beyond_everything_but_almost_nothing_counts_in_full() {
     use jobwatch::learn::{History, Lesson};
 
     let mut history = History::new();

@@ -741,7 +741,7 @@ mod snapshots {
 
     /// A throttle of no length, told in the first nanosecond of 1970, once made a snapshot that refused itself.
     #[test]
-    fn bug_a_throttle_that_ends_at_the_epoch_can_be_stored() {
+    fn regression_a_throttle_that_ends_at_the_epoch_can_be_stored() {
         let now = Timestamp::UNIX_EPOCH;
         let mut poller = Poller::new(jobwatch::Policy::default(), now, &mut Seed(1));
         let Action::Send(look) = poller.poll(now) else { panic!("the first look comes at once") };

@@ -113,7 +113,7 @@ fn in_flight_a_poll_waits_for_the_answer_and_a_wake_is_remembered() {
 
 /// A remembered wake was once forgotten by an answer that told nothing, while `explain` still spoke of it.
 #[test]
-fn bug_a_wake_in_flight_is_remembered_over_a_failed_look() {
+fn regression_a_wake_in_flight_is_remembered_over_a_failed_look() {
     let policy = every_second().with_failure_backoff(secs(30), secs(30));
     for (answer, until) in [(BROKEN, secs(1)), (throttled_for(secs(9)), secs(9))] {
         let mut world = World::new(policy.clone());
@@ -159,7 +159,7 @@ fn in_flight_failures_back_off_with_full_jitter() {
 
 /// A backoff from zero once never grew, and after 1023 setbacks leapt to its end.
 #[test]
-fn bug_a_failure_backoff_from_zero_grows_from_the_minimum() {
+fn regression_a_failure_backoff_from_zero_grows_from_the_minimum() {
     let policy = Policy::builder().with_failure_backoff(Duration::ZERO, secs(30)).with_max_consecutive_failures(20);
     let widest = |failures: usize| {
         let gaps = (0..100).map(|seed| {
@@ -368,7 +368,7 @@ fn hold_a_neighbours_throttle_holds_here_too() {
 
 /// A short throttle once ended the wait, when a hint that reached past the deadline was being waited out.
 #[test]
-fn bug_hold_a_long_hint_and_a_short_throttle_do_not_end_the_wait() {
+fn regression_hold_a_long_hint_and_a_short_throttle_do_not_end_the_wait() {
     let policy = every_second().with_total_timeout(secs(60));
     let mut world = World::new(policy).answering([running_hint(mins(10)), Observation::Succeeded]);
     world.advance(secs(10));

@@ -7,7 +7,7 @@ use jobwatch_ureq::{Client, Dialect, JobRef, Outcome, Policy};
 
 /// Polling the fleet can end waits and leave nothing to sleep for; those ends were lost.
 #[test]
-fn bug_ends_that_come_of_polling_are_told() {
+fn regression_ends_that_come_of_polling_are_told() {
     let simulator = Simulator::builder().unresponsive(true).start().unwrap();
     let policy = Policy::builder()
         .with_min_delay(Duration::from_millis(1))

@@ -120,7 +120,7 @@ pub fn create_with_key_is_repeated_under_it(driver: &dyn Driver) {
 }
 
 /// A seed repeats the jitter and nothing else: each create of each client has a key of its own.
-pub fn bug_a_seeded_client_drew_one_key_for_all_creates(driver: &dyn Driver) {
+pub fn regression_a_seeded_client_drew_one_key_for_all_creates(driver: &dyn Driver) {
     let server = Server::start();
     server.on("/firings", [created()]);
     let client = || driver.client(Setup::of(&server).dialect(dialect_with_idempotency()).seed(7));

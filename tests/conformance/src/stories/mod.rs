@@ -88,7 +88,7 @@ stories! { $
         create_on_a_used_connection_is_sent_once, create_with_key_is_repeated_under_it,
         create_refused_is_not_repeated, create_follows_no_redirect, create_that_never_left,
         create_that_hangs_is_sent_once, intent_is_carried_out_again_under_its_key,
-        intent_that_may_make_a_second_job_is_not_sent, bug_a_seeded_client_drew_one_key_for_all_creates;
+        intent_that_may_make_a_second_job_is_not_sent, regression_a_seeded_client_drew_one_key_for_all_creates;
     addresses:
         ids_are_percent_encoded, base_url_with_a_path, poll_url_instead_of_an_id, poll_url_of_another_origin;
     secrets:
@@ -153,12 +153,12 @@ stories! { $
     hostile:
         hostile_status_lines, hostile_statuses, hostile_headers, endless_heads, endless_informational_answers,
         enormous_heads, one_byte_at_a_time,
-        hostile_lengths, bodies_without_a_length, bug_reset_was_taken_for_the_end_of_a_body,
+        hostile_lengths, bodies_without_a_length, regression_reset_was_taken_for_the_end_of_a_body,
         hostile_transfer_encodings, hostile_chunks, endless_bodies, slow_bodies, bodies_where_none_belongs,
-        bombs, corrupt_encodings, odd_encodings, endless_encodings, bug_half_a_body_of_two_members_was_read,
+        bombs, corrupt_encodings, odd_encodings, endless_encodings, regression_half_a_body_of_two_members_was_read,
         hostile_contents, enormous_contents, enormous_contents_within_the_usual_limit,
-        cut_at_every_byte, cut_at_every_byte_of_chunks, cut_at_every_byte_without_a_length, answers_to_nobody, bug_answer_to_nobody_was_the_next_jobs, servers_that_do_not_speak, server_that_never_accepts,
+        cut_at_every_byte, cut_at_every_byte_of_chunks, cut_at_every_byte_without_a_length, answers_to_nobody, regression_answer_to_nobody_was_the_next_jobs, servers_that_do_not_speak, server_that_never_accepts,
         create_that_is_not_read, create_that_is_answered_too_soon, servers_that_do_not_speak_tls, tls_that_drips, certificates_that_nobody_trusts,
         mazes, mazes_that_lead_out, addresses_that_smuggle, enormous_addresses, mazes_of_new_addresses,
-        success_that_is_taken_back, ends_in_a_list_that_are_taken_back, states_that_flap, lists_of_strangers, answers_about_another_job, bug_first_of_two_contradicting_entries_was_believed, lists_without_end, lists_that_are_too_large;
+        success_that_is_taken_back, ends_in_a_list_that_are_taken_back, states_that_flap, lists_of_strangers, answers_about_another_job, regression_first_of_two_contradicting_entries_was_believed, lists_without_end, lists_that_are_too_large;
 }

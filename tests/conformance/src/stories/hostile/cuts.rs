@@ -87,7 +87,7 @@ pub fn answers_to_nobody(driver: &dyn Driver) {
 
 /// The same, where it comes over a connection that lies idle, also in a runtime that does not run meanwhile: the next job
 /// was told to have failed.
-pub fn bug_answer_to_nobody_was_the_next_jobs(driver: &dyn Driver) {
+pub fn regression_answer_to_nobody_was_the_next_jobs(driver: &dyn Driver) {
     let heats = r#"{"state":"heating"}"#;
     let good = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{heats}", heats.len());
     let more = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{CRACKED}", CRACKED.len());

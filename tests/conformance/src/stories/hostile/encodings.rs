@@ -143,7 +143,7 @@ pub fn endless_encodings(driver: &dyn Driver) {
 }
 
 /// All members of a body count (RFC 1952 §2.2): a client that stops at the first tells half of it as the whole.
-pub fn bug_half_a_body_of_two_members_was_read(driver: &dyn Driver) {
+pub fn regression_half_a_body_of_two_members_was_read(driver: &dyn Driver) {
     let server = Server::start();
     let (half, other) = FIRED.split_at(20);
     server.on("/firings/a", [encoded("gzip", [gzip(half), gzip(other)].concat())]);

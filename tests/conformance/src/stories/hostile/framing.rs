@@ -72,7 +72,7 @@ pub fn bodies_without_a_length(driver: &dyn Driver) {
 }
 
 /// A reset is no end of a body: ureq takes it for one where nobody told the length.
-pub fn bug_reset_was_taken_for_the_end_of_a_body(driver: &dyn Driver) {
+pub fn regression_reset_was_taken_for_the_end_of_a_body(driver: &dyn Driver) {
     let server = Server::start();
     let cut = Answer::raw("HTTP/1.1 200 OK\r\n\r\nhalf a vase").then_reset();
     server.on("/firings/a", [cut.clone()]);

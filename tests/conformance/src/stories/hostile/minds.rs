@@ -128,7 +128,7 @@ pub fn answers_about_another_job(driver: &dyn Driver) {
 }
 
 /// A list that says two things of one job says nothing of it.
-pub fn bug_first_of_two_contradicting_entries_was_believed(driver: &dyn Driver) {
+pub fn regression_first_of_two_contradicting_entries_was_believed(driver: &dyn Driver) {
     let server = Server::start();
     let entry = |id: &str, state: &str| format!(r#"{{"id":"{id}","state":"{state}"}}"#);
     let torn = [entry("a", "cracked"), entry("b", "fired"), entry("a", "fired"), entry("b", "fired")].join(",");
