@@ -123,8 +123,8 @@ impl<C: FromSession> ClientBuilder<C> {
 
     /// The most requests per second in one `wait_all`, for each origin; creates have as many of their own, over all clones
     /// of the client. `None` for no limit. Default: [`RateLimit::POLITE`], 50 a second and 100 at once.
-    pub fn rate(mut self, rate: Option<RateLimit>) -> Self {
-        self.rate = rate;
+    pub fn rate(mut self, rate: impl Into<Option<RateLimit>>) -> Self {
+        self.rate = rate.into();
         self
     }
 
@@ -147,8 +147,8 @@ impl<C: FromSession> ClientBuilder<C> {
         self
     }
 
-    /// What is known already of how long jobs take, for the learned schedule: what [`Session::histories`] told an earlier
-    /// client. Kinds of jobs of other backends do no harm. Default: nothing.
+    /// What is known already of how long jobs take, for the learned schedule: what the `histories` of an earlier client
+    /// told. Kinds of jobs of other backends do no harm. Default: nothing.
     pub fn histories(mut self, histories: Histories) -> Self {
         self.histories = histories;
         self

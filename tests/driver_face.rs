@@ -133,7 +133,7 @@ fn the_largest_body_is_the_callers_choice() {
 #[test]
 fn creates_take_turns() {
     let rate = RateLimit::per_second(2.0).unwrap().with_burst(2);
-    let session = builder().rate(Some(rate)).build().unwrap().0;
+    let session = builder().rate(rate).build().unwrap().0;
     let turns: Vec<_> = (0..5).map(|_| session.reserve_create(START).saturating_since(START)).collect();
     assert_eq!(turns, [0, 0, 500, 1_000, 1_500].map(millis));
     assert_eq!(session.reserve_create(at(secs(60))), at(secs(60)));

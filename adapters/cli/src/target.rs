@@ -58,7 +58,7 @@ impl Target {
             builder = builder.credentials(move || command.run());
         }
         if let Some(rate) = &args.rate {
-            builder = builder.rate(Some(rate.limit));
+            builder = builder.rate(rate.limit);
         }
         if let Some(bytes) = args.max_body {
             builder = builder.max_body(bytes);
