@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
-use jobwatch_simulator::{Api, Durations, Faults};
+use jobwatch_simulator::{Api, Durations, FaultKind, Faults};
 
 pub(crate) use backend::{BackendArgs, Rate};
 use backend::{SHARED_RATE, api_help};
@@ -210,7 +210,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// The chance that a request is answered with an error, a reset, a page of HTML …; as in 0.25
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "CHANCE")]
     pub(crate) faults: Option<Faults>,
     /// Print one JSON object a line, then a summary
     #[arg(long)]
@@ -318,20 +318,18 @@ pub(crate) struct CancelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, default_value = "127.0.0.1:5000")]
     pub(crate) listen: SocketAddr,
     #[arg(long, value_name = "NAME", default_value_t = Api::Tracker, help = simulated_help())]
     pub(crate) api: Api,
     /// How long jobs take, in seconds: uniform:20..40, lognormal:MEDIAN,SIGMA, exponential:MEAN, pareto:SHAPE,SCALE,
-    /// constant:5, list:5,2,9, or file:PATH with one duration a line
+    /// constant:5, list:5,2,9, mix:0.6*FORM+0.4*FORM, or file:PATH with one duration a line
     #[arg(long, value_name = "SPEC", default_value_t = Durations::default())]
     pub(crate) duration: Durations,
     /// The chance that a job fails, 0 to 1
     #[arg(long, value_name = "CHANCE", default_value_t = 0.1)]
     pub(crate) fail_rate: f64,
-    /// The chance that a status request is answered with an error, a reset, a page of HTML …; as in 0.25, or
-    /// 0.25:throttle,reset for certain kinds [default: 0]
-    #[arg(long, value_name = "CHANCE[:KINDS]")]
+    #[arg(long, value_name = "CHANCE", help = faults_help())]
     pub(crate) faults: Option<Faults>,
     /// Repeat an answer for this long, as a caching server does [default: not at all]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -350,6 +348,19 @@ fn simulated_help() -> String {
     format!("Which API to speak: {}", names.join(", "))
 }
 
+fn faults_help() -> String {
+    let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
+    format!(
+        "The chance that a status request meets a fault, as in 0.25, or 0.25:throttle,reset for certain kinds: {} \
+         [default: 0]",
+        kinds.join(", ")
+    )
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:5000")
+}
+
 #[cfg(test)]
 mod tests {
     use jobwatch::Dialect;
@@ -359,6 +370,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::with_requirements().debug_assert();
+    }
+
+    /// zsh takes a colon for the end of the name, and a quote for the end of the word: it completed nothing.
+    #[test]
+    fn regression_names_of_values_can_be_completed_around() {
+        let mut commands = vec![Cli::with_requirements()];
+        while let Some(command) = commands.pop() {
+            let names = command.get_arguments().filter_map(Arg::get_value_names).flatten();
+            for name in names {
+                assert!(!name.contains([':', '\'', '[']), "{} {name}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -14,10 +14,10 @@ pub(crate) struct BackendArgs {
     /// Where the backend is, for example http://127.0.0.1:5000 [default: the dialect's own address, where it has one]
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
-    /// A header for every request; `${env:NAME}` in its value stands for an environment variable, and @FILE for a file
-    /// with one header a line. What comes from the environment goes to the preset's own address, to loopback and to an
-    /// https --base-url alone
-    #[arg(long = "header", short = 'H', value_name = "'K: V'|@FILE")]
+    /// A header for every request, as in 'X-Api-Key: secret'; `${env:NAME}` in its value stands for an environment
+    /// variable, and @FILE for a file with one header a line. What comes from the environment goes to the preset's own
+    /// address, to loopback and to an https --base-url alone
+    #[arg(long = "header", short = 'H', value_name = "HEADER|@FILE")]
     pub(crate) headers: Vec<String>,
     /// A command of the shell that prints headers, one a line; it runs at the start, and again when the backend refuses
     /// the credentials

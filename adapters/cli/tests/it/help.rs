@@ -1,7 +1,7 @@
 //! `--help` and `--version`.
 
 use jobwatch::Dialect;
-use jobwatch_simulator::Api;
+use jobwatch_simulator::{Api, FaultKind};
 
 use crate::program::jobwatch;
 
@@ -73,7 +73,7 @@ fn each_command_tells_its_flags() {
 }
 
 #[test]
-fn help_names_every_preset_and_every_simulated_api() {
+fn help_names_every_preset_simulated_api_and_fault() {
     let help = |command| jobwatch(&[command, "--help"]).run().exits_with(0).out;
     let words = |help: &str| help.split([' ', '\n', ',']).map(str::to_owned).collect::<Vec<_>>();
     for command in ["wait", "status", "submit", "cancel", "enqueue", "worker"] {
@@ -85,6 +85,9 @@ fn help_names_every_preset_and_every_simulated_api() {
     let words = words(&help("simulate"));
     for api in Api::ALL {
         assert!(words.iter().any(|word| word == api.name()), "no {api}");
+    }
+    for kind in FaultKind::ALL {
+        assert!(words.iter().any(|word| word == kind.name()), "no {}", kind.name());
     }
 }
 

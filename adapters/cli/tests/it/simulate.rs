@@ -89,7 +89,11 @@ fn a_wrong_specification_is_named() {
     refused(&["--cache", "long"]).complains(&["--cache"]);
     refused(&["--api", "no-such-api"]).complains(&["no-such-api", "tracker"]);
     refused(&["--seed", "x"]).complains(&["--seed"]);
-    jobwatch(&["simulate", "--listen", "nowhere"]).run().exits_with(2).complains(&["--listen", "nowhere"]);
+    jobwatch(&["simulate", "--listen", "nowhere"]).run().exits_with(2).complains(&[
+        "--listen",
+        "nowhere",
+        "127.0.0.1:5000",
+    ]);
 }
 
 #[cfg(unix)]
