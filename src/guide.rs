@@ -63,7 +63,7 @@ chapters! {
     outcomes: "guide/outcomes.md";
     limits: "guide/limits.md";
     learning: "guide/learning.md";
-    schedules: "guide/schedules.md" "guide/compare-long.svg" "guide/schedules-mix.md" "guide/compare-mix.svg" "guide/schedules-own.md";
+    schedules: "guide/schedules.md" "guide/compare-long.svg" "guide/compare-mix.svg";
     nothing_lost: "guide/nothing_lost.md";
     many_machines: "guide/many_machines.md";
     embedding: "guide/embedding.md";

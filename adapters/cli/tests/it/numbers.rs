@@ -68,3 +68,13 @@ fn the_readmes_first_table_is_what_compare_prints() {
         }
     }
 }
+
+#[test]
+fn the_first_chapters_last_sentence_is_what_compare_prints() {
+    let page = include_str!("../../../../src/guide/ten_lines.md");
+    let (_, sentence) = page.split_once("with jitter, makes ").expect("the loop is compared");
+    let (theirs, ours) = sentence.split_once("this one makes ").expect("and ours");
+    let played = play("uniform:20..40", "tracker,learned");
+    shows(theirs, &played["tracker"][..2]);
+    shows(ours.split_once(" late,").expect("its delay is told").0, &played["learned"][..2]);
+}
