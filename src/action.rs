@@ -198,7 +198,7 @@ impl fmt::Display for Outcome {
 pub enum EndReason {
     /// The backend told the job's end.
     Told,
-    /// The backend denied knowing the job often enough, for long enough.
+    /// The backend denied knowing the job: for good, or often enough, for long enough.
     DeniedRepeatedly,
     /// The total time limit was reached, and the final look found the job unfinished.
     Deadline,
@@ -222,7 +222,7 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Told => "the backend told the job's end",
-            Self::DeniedRepeatedly => "the backend repeatedly denied knowing the job",
+            Self::DeniedRepeatedly => "the backend does not know the job",
             Self::Deadline => "the time limit was reached",
             Self::ThrottledPastDeadline => "the backend asked to wait until after the time limit",
             Self::NoRoomAtDeadline => "the time limit was reached while other requests held every place",

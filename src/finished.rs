@@ -108,8 +108,9 @@ impl fmt::Display for TransportError {
 
 impl core::error::Error for TransportError {}
 
-/// Why a wait did not end well, in one sentence.
-pub(crate) fn explain(ended: &Ended, message: Option<&str>) -> String {
+/// Why a wait did not end well, in one sentence. A stop has nothing to do with what went wrong, but where no look has ever
+/// told a state, that is all that is known.
+pub(crate) fn explain(ended: &Ended, message: Option<&str>, has_answered: bool) -> String {
     match (ended.reason, message) {
         (EndReason::Told, Some(message)) => message.to_string(),
         (EndReason::Told, None) => match ended.outcome {
@@ -117,7 +118,8 @@ pub(crate) fn explain(ended: &Ended, message: Option<&str>) -> String {
             Outcome::Lost => "the backend does not know the job any more".to_string(),
             _ => "the backend reports that the job failed".to_string(),
         },
-        (reason @ (EndReason::DeniedRepeatedly | EndReason::Stopped), _) | (reason, None) => reason.to_string(),
+        (EndReason::Stopped, Some(_)) if has_answered || ended.last_error.is_none() => ended.reason.to_string(),
+        (reason @ EndReason::DeniedRepeatedly, _) | (reason, None) => reason.to_string(),
         (reason, Some(message)) => format!("{reason}; the last error was: {message}"),
     }
 }

@@ -424,10 +424,13 @@ impl Job {
         let taught = self.taught();
         let extra = self.extra.map_or_else(Extra::default, |extra| *extra);
         let told = Some(outcome).filter(|outcome| *outcome != ended.outcome);
+        let has_answered = self.state.is_some();
         let error = match (ended.outcome, told) {
-            (_, Some(_)) => Some(format!("the result was not had: {}", explain(&ended, self.message.as_deref()))),
+            (_, Some(_)) => {
+                Some(format!("the result was not had: {}", explain(&ended, self.message.as_deref(), has_answered)))
+            }
             (Outcome::Succeeded, None) => self.message.map(String::from),
-            (_, None) => Some(explain(&ended, self.message.as_deref())),
+            (_, None) => Some(explain(&ended, self.message.as_deref(), has_answered)),
         };
         let known = outcome.is_jobs_end();
         Finished {

@@ -189,6 +189,26 @@ mod lives {
         let WatchAction::Finished(finished) = watch.poll(clock) else { panic!() };
         assert_eq!((finished.outcome, finished.state.as_deref()), (Outcome::Stopped, Some("queued")));
     }
+
+    #[test]
+    fn who_stops_before_any_look_told_a_state_hears_what_went_wrong() {
+        let stopped = |replies: &[&http::Response<Vec<u8>>]| {
+            let (backend, mut clock) = (kiln(), START);
+            let mut watch = Watch::new(&backend, every_second().build().unwrap(), job("a"), START, &mut rng(1));
+            for reply in replies {
+                let (id, ..) = next_request(&mut watch, &mut clock);
+                watch.handle_response(clock, id, reply);
+            }
+            watch.stop(clock);
+            let WatchAction::Finished(finished) = watch.poll(clock) else { panic!() };
+            (finished.outcome, finished.error.unwrap())
+        };
+        let (broken, queued) = (response(502, &[], ""), response(200, &[], r#"{"state":"queued"}"#));
+        let told = |error: &str| (Outcome::Stopped, error.to_owned());
+        assert_eq!(stopped(&[]), told("the wait was stopped"));
+        assert_eq!(stopped(&[&broken]), told("the wait was stopped; the last error was: HTTP status 502"));
+        assert_eq!(stopped(&[&broken, &queued]), told("the wait was stopped"));
+    }
 }
 
 mod unknown_jobs {
@@ -216,7 +236,7 @@ mod unknown_jobs {
             let finished = world.wait(&kiln(), every_second(), job);
             assert_eq!((finished.outcome, finished.reason), (Outcome::Lost, EndReason::DeniedRepeatedly));
             assert!(finished.elapsed >= at_least && finished.elapsed <= at_least + secs(1));
-            assert_eq!(finished.error.unwrap(), "the backend repeatedly denied knowing the job");
+            assert_eq!(finished.error.unwrap(), "the backend does not know the job");
         }
     }
 

@@ -205,7 +205,10 @@ fn durations(args: &CompareArgs, limit: Option<Limit>) -> Result<Vec<Duration>, 
 /// A file, or a distribution in words.
 pub(crate) fn read_durations(spec: &str) -> Result<Durations, Failure> {
     let durations = if Path::new(spec).is_file() { Durations::file(spec) } else { Durations::parse(spec) };
-    durations.map_err(|error| Failure::usage(format_args!("--durations: {error}")))
+    durations.map_err(|error| {
+        let no_file = if spec.contains(':') { "" } else { "there is no such file; " };
+        Failure::usage(format_args!("--durations: {no_file}{error}"))
+    })
 }
 
 /// What durations are called in a sentence.

@@ -202,6 +202,7 @@ impl Creates {
         self.over = true;
         let message = match (what, self.count) {
             (Some(what), _) => format!("{what}: {error}"),
+            (None, 1) if error.maybe_created => format!("the create failed: {error}"),
             (None, 1) if error.created.is_empty() => format!("no job was created: {error}"),
             (None, count) => format!("create {} of {count} failed: {error}", self.done + 1),
         };

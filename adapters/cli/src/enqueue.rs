@@ -29,7 +29,7 @@ struct Line<'a> {
 pub(crate) async fn enqueue(args: &EnqueueArgs) -> Result<u8, Failure> {
     let target = Target::named(&args.destination.api)?;
     let address = database::address(&args.database)?;
-    let (mut jobs, mut intake) = ids::named(&args.ids)?;
+    let (mut jobs, mut intake) = ids::named(&args.ids, false)?;
     let mut exit = ExitStatus::default();
     if jobs.is_empty() && args.destination.base_url.is_none() {
         // The first job may tell by its URL where the backend is.

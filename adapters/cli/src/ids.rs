@@ -1,6 +1,7 @@
 //! Ids: from arguments and from the lines of standard input.
 
 use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::Path;
 use std::thread;
 
 use jobwatch::JobRef;
@@ -29,7 +30,7 @@ pub(crate) fn all(ids: &[String]) -> Result<Vec<JobRef>, Failure> {
     let mut jobs = Vec::new();
     for id in ids {
         if id != STANDARD_INPUT {
-            jobs.push(job(id)?);
+            jobs.push(argument(id, false)?);
             continue;
         }
         tell_of_terminal();
@@ -42,8 +43,8 @@ pub(crate) fn all(ids: &[String]) -> Result<Vec<JobRef>, Failure> {
 }
 
 /// The jobs named by the arguments themselves, and the others as they come, if there is a `-`.
-pub(crate) fn named(ids: &[String]) -> Result<(Vec<JobRef>, Option<Intake>), Failure> {
-    let jobs = ids.iter().filter(|id| *id != STANDARD_INPUT).map(|id| job(id)).collect::<Result<_, _>>()?;
+pub(crate) fn named(ids: &[String], quiet: bool) -> Result<(Vec<JobRef>, Option<Intake>), Failure> {
+    let jobs = ids.iter().filter(|id| *id != STANDARD_INPUT).map(|id| argument(id, quiet)).collect::<Result<_, _>>()?;
     let intake = ids.iter().any(|id| id == STANDARD_INPUT).then(Intake::start).transpose()?;
     Ok((jobs, intake))
 }
@@ -148,6 +149,14 @@ fn id_of_line(line: &str) -> Option<String> {
     }
     let id = line.split('\t').next().unwrap_or_default().trim();
     (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// A job that is named by an argument. That it might have been meant as the file of that name is said.
+fn argument(id: &str, quiet: bool) -> Result<JobRef, Failure> {
+    if !quiet && Path::new(id).is_file() {
+        note(format_args!("{id} is taken for an id; the ids in the file of that name are read with: - <{id}"));
+    }
+    job(id)
 }
 
 fn job(id: &str) -> Result<JobRef, Failure> {

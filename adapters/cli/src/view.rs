@@ -12,8 +12,9 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use console::{Term, measure_text_width};
-use jobwatch::{Finished, Fleet, JobHandle, Timestamp};
+use jobwatch::{Finished, Fleet, JobHandle, Stats, Timestamp};
 
+use crate::report::counted;
 use live::Live;
 use plain::Plain;
 
@@ -116,6 +117,15 @@ pub(crate) fn how_far(fraction: Option<f64>, queue_position: Option<u64>) -> Opt
     let ahead = queue_position.map(|ahead| format!("{ahead} before it"));
     let words: Vec<_> = percent.into_iter().chain(ahead).collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// How many requests there were, and how many of them failed.
+pub(crate) fn requests(stats: &Stats) -> String {
+    let failed = match stats.failed_requests {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    format!("{}{failed}", counted(stats.requests, "request"))
 }
 
 /// A line on standard error; where nobody can read it, nothing is lost.

@@ -29,7 +29,7 @@ pub(crate) async fn wait(args: &WaitArgs, logging: bool) -> Result<u8, Failure> 
     let policy = args.policy.apply(target.dialect.policy()).map_err(Failure::usage)?;
     let patience = policy.attempt_timeout();
     let start = Instant::now();
-    let (mut jobs, mut intake) = ids::named(&args.ids)?;
+    let (mut jobs, mut intake) = ids::named(&args.ids, args.quiet)?;
     let limit = args.waiting.overall_timeout;
     if jobs.is_empty() && args.backend.base_url.is_none() && args.state.is_none() {
         // The first job may tell by its URL where the backend is; without one there is nobody to ask.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use jobwatch::{Fleet, JobHandle, Stats, Timestamp};
 
-use crate::report::{Summary, counted};
-use crate::view::columns;
+use crate::report::Summary;
 use crate::view::live::{Clock, row};
+use crate::view::{columns, requests};
 
 /// Unfinished jobs that are shown, the oldest.
 const SLOWEST: usize = 4;
@@ -125,18 +125,9 @@ fn figures(stats: &Stats, rates: Rates, clock: Clock) -> [String; 2] {
     let ended = if outcomes.is_empty() { "none has ended yet".to_owned() } else { outcomes };
     let late = stats.detection_delay.mean().map(|delay| clock.seconds(delay));
     let late = late.map(|late| format!("; noticed {late:.1} s late in the mean")).unwrap_or_default();
-    let failed = match stats.failed_requests {
-        0 => String::new(),
-        failed => format!(", {failed} failed"),
-    };
     [
         format!("{ended}{late}"),
-        format!(
-            "{}{failed}; {:.1} a second, and {:.1} jobs ended a second",
-            counted(stats.requests, "request"),
-            rates.requests,
-            rates.ended
-        ),
+        format!("{}; {:.1} a second, and {:.1} jobs ended a second", requests(stats), rates.requests, rates.ended),
     ]
 }
 

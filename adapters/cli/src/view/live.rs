@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use console::{Style, style};
 use jobwatch::{Finished, Fleet, JobHandle, Outcome, Progress, Stats, Timestamp};
 
-use crate::report::{counted, one_line};
+use crate::report::one_line;
 use crate::view::block::Block;
 use crate::view::columns::{self, Row};
-use crate::view::how_far;
 use crate::view::screen::Screen;
+use crate::view::{how_far, requests};
 
 /// Jobs with a line of their own, on half of the screen. When more are unfinished at once, a block of figures takes the
 /// place of all lines.
@@ -187,7 +187,7 @@ impl Live {
     fn bar(&self, stats: &Stats, width: usize) -> String {
         let [good, bad, unknown] = self.counts;
         let ended = good + bad + unknown;
-        let requests = counted(stats.requests, "request");
+        let requests = requests(stats);
         let unknown = if unknown > 0 { format!("  ? {unknown}") } else { String::new() };
         let time = self.clock.elapsed();
         let words = format!(" {ended}/{}  ✔ {good}  ✘ {bad}{unknown}  {requests}  {time:.0} s", self.jobs);
@@ -301,6 +301,8 @@ mod tests {
             }
         }
         assert!(live.bar(&stats, 80).starts_with(&"━".repeat(24)), "{}", live.bar(&stats, 80));
+        stats.failed_requests = 7;
+        assert!(live.bar(&stats, 80).contains("99999 requests, 7 failed"), "{}", live.bar(&stats, 80));
         live.counts = [0, 3, 0];
         assert!(live.bar(&stats, 80).starts_with("━━━━━━━╸────────────────"), "{}", live.bar(&stats, 80));
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jobwatch::{Fleet, Stats};
 
 use crate::report::{Summary, counted, one_line};
-use crate::view::note;
+use crate::view::{note, requests};
 
 /// With more jobs, a line for each change would bury whatever else is to be read there.
 const MOST_JOBS: u64 = 100;
@@ -57,8 +57,7 @@ impl Plain {
 fn sentence(jobs: u64, unfinished: usize, stats: &Stats) -> String {
     let outcomes = Summary::of(stats, Duration::ZERO).outcomes();
     let ended = if outcomes.is_empty() { String::new() } else { format!(", {outcomes}") };
-    let requests = counted(stats.requests, "request");
-    format!("{}: {unfinished} unfinished{ended}; {requests} so far", counted(jobs, "job"))
+    format!("{}: {unfinished} unfinished{ended}; {} so far", counted(jobs, "job"), requests(stats))
 }
 
 #[cfg(test)]
@@ -71,10 +70,10 @@ mod tests {
     fn figures_are_one_sentence() {
         let mut stats = Stats::default();
         assert_eq!(sentence(200, 200, &stats), "200 jobs: 200 unfinished; 0 requests so far");
-        stats.requests = 7;
+        (stats.requests, stats.failed_requests) = (7, 2);
         stats.outcomes.count(Outcome::Succeeded);
         stats.outcomes.count(Outcome::Lost);
-        let expected = "200 jobs: 198 unfinished, 1 succeeded, 1 lost; 7 requests so far";
+        let expected = "200 jobs: 198 unfinished, 1 succeeded, 1 lost; 7 requests, 2 failed so far";
         assert_eq!(sentence(200, 198, &stats), expected);
     }
 }

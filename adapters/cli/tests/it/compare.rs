@@ -159,7 +159,7 @@ fn a_picture_that_cannot_be_written_is_local_trouble() {
 fn what_cannot_be_played_is_refused() {
     for (arguments, says) in [
         (vec!["--durations", "gaussian:3"], "--durations"),
-        (vec!["--durations", "no-such-file"], "--durations"),
+        (vec!["--durations", "no-such-file"], "--durations: there is no such file"),
         (vec!["--durations", "constant:5", "--policies", "best"], "there is no policy \"best\""),
         (vec!["--durations", "constant:5", "--policies", "fixed:0s"], "fixed:30s"),
         (vec!["--durations", "constant:5", "--rate", "5/s"], "go together"),

@@ -109,7 +109,9 @@ fn a_create_is_sent_once_whatever_becomes_of_it() {
         assert_eq!(backend.asked().len(), 1);
     }
     let backend = Backend::start(|_| code(502));
-    tracker("submit", &backend.url(), &[]).run().complains(&["502", "may have been created"]);
+    let ran =
+        tracker("submit", &backend.url(), &[]).run().complains(&["create failed", "502", "may have been created"]);
+    assert!(!ran.err.contains("no job was created"), "nobody can know: {ran:#?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use jobwatch_simulator::Simulator;
 
 use crate::backend::{Answer, Backend, Nobody, code, simulator, state};
-use crate::program::{jobwatch, number, sorted, submit, text, tracker};
+use crate::program::{Scratch, jobwatch, number, sorted, submit, text, tracker};
 
 #[test]
 fn wrong_usage_is_named() {
@@ -245,4 +245,16 @@ fn a_file_of_something_else_is_no_list_of_ids() {
     let long = "x".repeat(10_000);
     let ran = tracker("wait", "http://127.0.0.1:9", &["-"]).input(long).run().exits_with(2);
     ran.complains(&["10000 bytes"]);
+}
+
+#[test]
+fn an_argument_that_is_a_file_too_is_an_id_and_said_to_be() {
+    let backend = Backend::start(|_| state("completed"));
+    let scratch = Scratch::new();
+    scratch.file("ids.txt", "a\n");
+    let ran = tracker("wait", &backend.url(), &["ids.txt"]).within(&scratch.path("")).run().exits_with(0);
+    assert_eq!(ran.ends(), [("ids.txt", "succeeded")]);
+    ran.complains(&["ids.txt is taken for an id", "- <ids.txt"]);
+    let ran = tracker("wait", &backend.url(), &["--quiet", "ids.txt"]).within(&scratch.path("")).run().exits_with(0);
+    assert_eq!(ran.err, "");
 }
