@@ -46,6 +46,7 @@ impl Action {
 /// One look at the job, to be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an attempt that is not sent counts as a failed look when its time is over"]
+#[non_exhaustive]
 pub struct Attempt {
     /// The name under which its answer is handed in.
     pub id: AttemptId,

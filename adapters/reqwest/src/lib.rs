@@ -93,8 +93,8 @@ pub use client::{Client, ClientBuilder};
 pub use handles::{Stopper, Tracker};
 pub use jobwatch::{
     self, BuildError, CancelError, Cancellation, Credentials, Dialect, EndReason, Finished, FirstLook, FleetEvent,
-    IdError, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
-    RateLimit, SnapshotError, Spacing, Stats, Status, SubmitError, TrackError, TransportError,
+    IdError, Jitter, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
+    RateLimit, SnapshotError, Spacing, Stats, Status, Steps, StepsError, SubmitError, TrackError, TransportError,
 };
 pub use reqwest;
 pub use wait_all::{Step, WaitAll};

@@ -73,8 +73,8 @@ mod workers;
 pub use client::{Client, ClientBuilder};
 pub use jobwatch::{
     self, BuildError, CancelError, Cancellation, Credentials, Dialect, EndReason, Finished, FirstLook, FleetEvent,
-    IdError, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
-    RateLimit, SnapshotError, Spacing, Stats, Status, SubmitError, TrackError, TransportError,
+    IdError, Jitter, JobHandle, JobRef, JobSnapshot, LookError, Outcome, Policy, PolicyBuilder, PolicyError, RateError,
+    RateLimit, SnapshotError, Spacing, Stats, Status, Steps, StepsError, SubmitError, TrackError, TransportError,
 };
 pub use wait_all::{Stopper, Tracker, WaitAll};
 
