@@ -41,7 +41,7 @@ pub fn peers(memory: &Memory, timers: usize) -> Vec<Peer> {
 }
 
 fn packed_heap(memory: &Memory, timers: usize) -> Peer {
-    // Milliseconds and a slot in one word, as in the core's own.
+    // Milliseconds and a slot in one word.
     let pack = |at: u64, slot: u64| Reverse((at >> 20) << 28 | slot);
     let mut gaps = Gaps::new(1);
     let first = |slot: usize| pack(gaps.within(60_000_000_000), slot as u64);

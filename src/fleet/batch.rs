@@ -50,6 +50,8 @@ impl Fleet {
     fn gather_due(&mut self, lane: usize, queue: Queue, most: usize, now: Timestamp, members: &mut Members) {
         let mut others = Vec::new();
         let free = most.saturating_sub(members.len());
+        let line = if queue == Queue::Urgent { &self.lanes[lane].urgent } else { &self.lanes[lane].ready };
+        self.slab.fetch(line.iter().take(free).copied());
         for _ in 0..free.saturating_mul(CANDIDATES) {
             if members.len() >= most {
                 break;
@@ -67,22 +69,27 @@ impl Fleet {
     /// Fills the free places with those whose own looks come soonest.
     fn gather_early(&mut self, lane: usize, most: usize, now: Timestamp, members: &mut Members) {
         let mut others = Vec::new();
-        let free = most.saturating_sub(members.len());
-        for _ in 0..free.saturating_mul(CANDIDATES) {
-            if members.len() >= most {
+        let mut candidates = most.saturating_sub(members.len()).saturating_mul(CANDIDATES);
+        while candidates > 0 && members.len() < most {
+            let many = candidates.min(most - members.len());
+            let next: Vec<_> = core::iter::from_fn(|| self.timers.pop_first()).take(many).collect();
+            if next.is_empty() {
                 break;
             }
-            let Some((at, slot)) = self.timers.pop_first() else { break };
-            let kept = self.slab.at(slot);
-            let is_here = usize::from(kept.lane) == lane && kept.queue == Queue::None;
-            // Where looks are counted, an early one is taken from the end of the wait.
-            let is_free = is_here && self.policy_of(kept.class).max_polls().is_none();
-            if !(is_free && self.may_share(slot) && self.join(slot, now, members)) {
-                others.push((at, slot));
+            candidates -= next.len();
+            self.slab.fetch(next.iter().map(|(_, slot)| *slot));
+            for (at, slot) in next {
+                let kept = self.slab.at(slot);
+                let is_here = usize::from(kept.lane) == lane && kept.queue == Queue::None;
+                // Where looks are counted, an early one is taken from the end of the wait.
+                let is_free = is_here && self.policy_of(kept.class).max_polls().is_none();
+                if !(is_free && self.may_share(slot) && self.join(slot, now, members)) {
+                    others.push((at, slot));
+                }
             }
         }
         for (at, slot) in others {
-            self.timers.set(slot, at);
+            self.timers.set(slot, at, now);
         }
     }
 
@@ -146,7 +153,7 @@ impl Fleet {
             }
         }
         for (handle, _) in &batch.members {
-            self.settle_under_way(handle.slot, expires);
+            self.settle_under_way(handle.slot, expires, now);
         }
         batch.renewals = self.backend.renewals();
         let lane_number = u8::try_from(lane).unwrap_or_default();

@@ -70,6 +70,8 @@ pub struct Fleet {
     turn: usize,
     slab: Slab,
     timers: Timers,
+    /// Empty, but for its room.
+    due_together: VecDeque<(Timestamp, u32)>,
     requests: Requests,
     jobs: usize,
     news: VecDeque<News>,
@@ -119,6 +121,7 @@ impl Fleet {
             turn: 0,
             slab: Slab::default(),
             timers: Timers::default(),
+            due_together: VecDeque::new(),
             requests: Requests::default(),
             jobs: 0,
             news: VecDeque::new(),

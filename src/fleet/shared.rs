@@ -42,6 +42,7 @@ impl Fleet {
         let mut whole = Taken { answered: true, cool_down, ..Taken::default() };
         let mut missing = Vec::new();
         self.told_together = Some(Vec::new());
+        self.slab.fetch(batch.members.iter().map(|(handle, _)| handle.slot));
         for (handle, attempt) in core::mem::take(&mut batch.members) {
             let Some(slot) = self.sharing((handle, attempt)) else { continue };
             let Some((terms, job)) = self.open(lane, slot) else { continue };

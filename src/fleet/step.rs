@@ -15,6 +15,9 @@ use crate::{AttemptId, EndReason, LookError, Timestamp};
 /// So many leftovers are not worth a sweep.
 pub(super) const MOST_LEFTOVERS: usize = 64;
 
+/// So many jobs are fetched from memory at the same time.
+const TOGETHER: usize = 32;
+
 /// A job in line whose deadline is as close as this has a timer for it.
 const SOON: Duration = Duration::from_secs(60);
 
@@ -45,7 +48,8 @@ impl Fleet {
     /// When there is something to do at the earliest, if no answer comes.
     fn next_instant(&mut self, now: Timestamp) -> Timestamp {
         let search = self.lanes.iter().filter(|lane| !lane.ready.is_empty()).filter_map(|lane| lane.search_at).min();
-        let first = self.timers.next().into_iter().chain(self.requests.next_expiry()).chain(search).min();
+        let first =
+            self.timers.first().map(|(at, _)| at).into_iter().chain(self.requests.next_expiry()).chain(search).min();
         let mut until = first.unwrap_or(Timestamp::MAX);
         if self.renewal != Renewal::UnderWay {
             let spacing = self.probe_spacing();
@@ -104,36 +108,58 @@ impl Fleet {
                 self.search_line(lane, now);
             }
         }
-        while let Some(slot) = self.timers.pop_due(now) {
-            let (class, queue) = (self.slab.at(slot).class, self.slab.at(slot).queue);
-            let is_waiting = match self.slab.view(slot) {
-                None => continue,
-                Some(View::Packed(..)) => true,
-                Some(View::Open(job)) => job.poller.in_flight().is_none() && job.poller.ended().is_none(),
-            };
-            if !is_waiting {
-                // Taken back without a look in its place, which would need room and might fall into a cool-down.
-                self.expire(slot, self.slab.at(slot).lane, now);
-                self.settle(slot, now);
-                continue;
+        let mut due = core::mem::take(&mut self.due_together);
+        while let Some(slot) = self.pop_due(&mut due, now) {
+            self.run_timer(slot, now);
+        }
+        self.due_together = due;
+    }
+
+    /// The next whose timer is due: one of several that are fetched at the same time, or one whose timer was set since and
+    /// comes before them.
+    fn pop_due(&mut self, due: &mut VecDeque<(Timestamp, u32)>, now: Timestamp) -> Option<u32> {
+        if due.is_empty() {
+            while due.len() < TOGETHER && self.timers.first().is_some_and(|(at, _)| at <= now) {
+                due.extend(self.timers.pop_first());
             }
-            if queue == Queue::Urgent && self.is_overdue(slot, now) {
-                self.settle(slot, now);
-                continue;
+            self.slab.fetch(due.iter().map(|(_, slot)| *slot));
+        }
+        let next = due.front()?;
+        if self.timers.first().is_some_and(|first| first < *next) {
+            return self.timers.pop_first().map(|(_, slot)| slot);
+        }
+        due.pop_front().map(|(_, slot)| slot)
+    }
+
+    fn run_timer(&mut self, slot: u32, now: Timestamp) {
+        let (class, queue) = (self.slab.at(slot).class, self.slab.at(slot).queue);
+        let is_waiting = match self.slab.view(slot) {
+            None => return,
+            Some(View::Packed(..)) => true,
+            Some(View::Open(job)) => job.poller.in_flight().is_none() && job.poller.ended().is_none(),
+        };
+        if !is_waiting {
+            // Taken back without a look in its place, which would need room and might fall into a cool-down.
+            self.expire(slot, self.slab.at(slot).lane, now);
+            self.settle(slot, now);
+            return;
+        }
+        if queue == Queue::Urgent && self.is_overdue(slot, now) {
+            self.settle(slot, now);
+            return;
+        }
+        let lane = usize::from(self.slab.at(slot).lane);
+        match self.deadline(slot) {
+            Some(deadline) if now >= deadline => {
+                self.line_up(lane, slot, Queue::Urgent);
+                // However late the driver is, a final look has this long to find room.
+                let grace = self.policy_of(class).final_grace();
+                self.timers.set(slot, now.saturating_add(grace), now);
             }
-            let lane = usize::from(self.slab.at(slot).lane);
-            match self.deadline(slot) {
-                Some(deadline) if now >= deadline => {
-                    self.line_up(lane, slot, Queue::Urgent);
-                    // However late the driver is, a final look has this long to find room.
-                    let grace = self.policy_of(class).final_grace();
-                    self.timers.set(slot, now.saturating_add(grace));
-                }
-                deadline => {
-                    self.line_up(lane, slot, Queue::Ready);
-                    if let Some(deadline) = deadline {
-                        self.expect_deadline(lane, slot, deadline, now);
-                    }
+            deadline => {
+                self.line_up(lane, slot, Queue::Ready);
+                if let Some(deadline) = deadline {
+                    self.expect_deadline(lane, slot, deadline, now);
                 }
             }
         }
@@ -151,7 +177,7 @@ impl Fleet {
     /// searched for such jobs, but not twice within half of [`SOON`].
     fn expect_deadline(&mut self, lane: usize, slot: u32, deadline: Timestamp, now: Timestamp) {
         if deadline <= now.saturating_add(SOON) {
-            self.timers.set(slot, deadline);
+            self.timers.set(slot, deadline, now);
         } else {
             let at = deadline.saturating_sub(SOON / 2);
             let known = &mut self.lanes[lane].search_at;
@@ -236,6 +262,9 @@ impl Fleet {
             } else if let Some(slot) = kept.urgent.pop_front() {
                 if self.leaves_line(lane, slot, Queue::Urgent) { self.look(lane, slot, now) } else { None }
             } else {
+                if kept.ready.len().is_multiple_of(TOGETHER) {
+                    self.slab.fetch(kept.ready.iter().take(TOGETHER).copied());
+                }
                 let slot = kept.ready.pop_front()?;
                 if let Some(enough) = excess(kept.ready.len(), kept.ready.capacity()) {
                     kept.ready.shrink_to(enough);
@@ -339,16 +368,16 @@ impl Fleet {
         let id = self.requests.insert(lane, now, expires, Asks::One(handle, id))?;
         self.lanes[usize::from(lane)].note_sent(now);
         self.count(lane, |stats| stats.requests += 1);
-        self.settle_under_way(slot, expires);
+        self.settle_under_way(slot, expires, now);
         Some(FleetAction::Send { id, request, timeout })
     }
 
     /// The same for a job that a request asks for: an attempt that does not end before ends with its request.
-    pub(super) fn settle_under_way(&mut self, slot: u32, expires: Timestamp) {
+    pub(super) fn settle_under_way(&mut self, slot: u32, expires: Timestamp, now: Timestamp) {
         self.slab.at_mut(slot).queue = Queue::None;
         let due = self.slab.open(slot).and_then(|job| job.poller.due()).unwrap_or(expires);
         if due < expires {
-            self.timers.set(slot, due);
+            self.timers.set(slot, due, now);
         } else {
             self.timers.clear(slot);
         }
@@ -387,7 +416,7 @@ impl Fleet {
             self.learn_from(slot);
         } else if let Some(due) = job.poller.due() {
             self.slab.at_mut(slot).queue = Queue::None;
-            self.timers.set(slot, due);
+            self.timers.set(slot, due, now);
         }
         self.slab.close(slot);
     }

@@ -110,13 +110,26 @@ impl Packed {
     }
 
     pub(crate) fn unpack(self, words: &Words) -> Job {
+        self.unpack_with(None, words)
+    }
+
+    /// The same in the memory of one that was packed before.
+    pub(crate) fn unpack_into(self, job: &mut Job, words: &Words) {
+        *job = self.unpack_with(job.extra.take(), words);
+    }
+
+    fn unpack_with(self, spare: Option<Box<Extra>>, words: &Words) -> Job {
         let phase = match self.reason {
             Some(reason) => Phase::Waiting { until: self.until, reason },
             None => Phase::Ended { at: self.until, outcome: Outcome::Stopped, reason: EndReason::Stopped },
         };
         let created_at = (self.flags & CREATED > 0).then(|| Timestamp::from_nanos(self.born));
         let simulated = self.flags & SIMULATED > 0;
-        let extra = created_at.map(|at| Box::new(Extra { created_at: Some(at), simulated, ..Extra::default() }));
+        let extra = created_at.map(|at| {
+            let mut extra = spare.unwrap_or_default();
+            *extra = Extra { created_at: Some(at), simulated, ..Extra::default() };
+            extra
+        });
         Job {
             poller: PollerState {
                 seed: self.seed,
