@@ -86,8 +86,8 @@ impl World {
         static OVEN_DIALECT: OnceLock<Dialect> = OnceLock::new();
         let dialect = OVEN_DIALECT.get_or_init(|| Dialect::from_toml(OVEN).expect("it is well-formed")).clone();
         let backend = Backend::new(dialect, None).expect("it is a URL");
-        // Plans are what takes long: few worlds learn, and those choose among few gaps.
-        let learns = data.ratio(1, 16)?;
+        // Plans are what takes long: worlds with a short story learn, and choose among few gaps.
+        let learns = data.len() < 96 && data.ratio(1, 4)?;
         let policy = |total: u64| {
             let builder = Policy::builder().with_total_timeout(Duration::from_secs(total));
             if learns {
