@@ -62,7 +62,7 @@ impl Download {
             (200, _) => Ok(DownloadStep::Body),
             (301..=303 | 307 | 308, Some(to)) => {
                 let from = self.visited.last().cloned().ok_or_else(|| TransportError::new(LookError::BadUrl, ""))?;
-                self.go(&from, &to)?;
+                self.go(&from, to)?;
                 Ok(DownloadStep::Again)
             }
             (code, _) => Err(TransportError::new(LookError::Status(code), "")),

@@ -376,7 +376,7 @@ impl Job {
                     Some(Taken { failed, answered: failed.is_none(), ..Taken::default() })
                 }
             },
-            Answer::Read(reading) => Some(self.take_reading(terms, now, id, response, *reading)),
+            Answer::Read(reading) => Some(self.take_reading(terms, now, id, response, reading)),
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::classify::{Context, is_success, malformed};
 use super::description::{Bulk, JobClass};
 use super::rate_limit::exhausted_for;
-use super::{Dialect, Reading, Rule, as_text, at, shortened};
+use super::{Dialect, Reading, Rule, as_text, at, shorten};
 use crate::{Hint, LookError, Observation, Timestamp};
 
 /// What an answer to a bulk request says.
@@ -90,7 +90,7 @@ impl Bulk {
         };
         let mut reading = Reading::of(observation, if class.is_some() { Rule::Word } else { Rule::UnknownWord });
         reading.unknown_state = class.is_none();
-        reading.state = Some(shortened(&word).into_owned());
+        reading.state = Some(shorten(word));
         Some(reading)
     }
 }

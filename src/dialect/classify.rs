@@ -14,13 +14,16 @@ use super::instant::parse_instant;
 use super::names::Names;
 use super::rate_limit::{exhausted_for, nothing_remains};
 use super::wanted::Node;
-use super::{Address, Dialect, HintSource, Reading, Rule, as_text, at, is_among, shortened, take_at, without_secrets};
+use super::{
+    Address, Dialect, HintSource, Reading, Rule, as_text, at, is_among, shorten, shortened, take_at, without_secrets,
+};
 use crate::{Hint, LookError, Observation, Timestamp};
 
 /// An answer is either read, or followed elsewhere.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // lives on the stack, until it is taken apart
 pub(crate) enum Answer {
-    Read(Box<Reading>),
+    Read(Reading),
     /// Ask there instead; for ever, where `permanent`.
     Follow {
         to: String,
@@ -85,7 +88,7 @@ impl Dialect {
     /// for a limited time are made as for the first time, and whatever job it names is taken for the right one.
     pub fn read<B: AsRef<[u8]>>(&self, answer: &Response<B>, now: Timestamp) -> Reading {
         match self.answer(answer, now, None, &[]) {
-            Answer::Read(reading) => *reading,
+            Answer::Read(reading) => reading,
             Answer::Follow { to, .. } => {
                 let error = LookError::Status(answer.status().as_u16());
                 let mut reading = Reading::of(Observation::Transient { error, hint: None }, Rule::Status);
@@ -110,7 +113,7 @@ impl Dialect {
             && let Meaning::Redirect { permanent } = meaning(context.status)
             && let Some(to) = header_text(context.headers, LOCATION)
         {
-            return Answer::Follow { to, permanent };
+            return Answer::Follow { to: to.to_owned(), permanent };
         }
         let stranger = id.and_then(|id| context.stranger(id)).map(|stranger| (stranger, context.hint()));
         let mut reading = context.read(declared);
@@ -121,7 +124,7 @@ impl Dialect {
             let (cool_down, hint_source) = (reading.cool_down, found.map(|(_, source)| source));
             reading = Reading { hint_source, cool_down, ..malformed(&problem, found.map(|(hint, _)| hint)) };
         }
-        Answer::Read(Box::new(reading))
+        Answer::Read(reading)
     }
 
     /// What an answer says that was asked for the result alone.
@@ -139,7 +142,7 @@ impl Dialect {
             }
             (None, Meaning::Accepted) => unfinished(Rule::Status),
             (_, Meaning::Redirect { .. }) if context.headers.contains_key("location") => {
-                ResultAnswer::Follow(header_text(context.headers, LOCATION).unwrap_or_default())
+                ResultAnswer::Follow(header_text(context.headers, LOCATION).unwrap_or_default().to_owned())
             }
             _ if !is_success(context.status) => ResultAnswer::Missing(Box::new(context.read(None))),
             _ => {
@@ -248,12 +251,12 @@ impl<'a> Context<'a> {
         };
         // What else an answer asks for concerns its job alone; an exhausted quota concerns all.
         reading.cool_down = told_to_all.map(Hint::delay).or_else(|| exhausted_for(self.headers));
-        reading.state = reading.state.map(|state| shortened(&state).into_owned());
-        reading.message = reading.message.map(|message| shortened(&message).into_owned());
+        reading.state = reading.state.map(shorten);
+        reading.message = reading.message.map(shorten);
         if matches!(reading.observation, Observation::Pending { .. } | Observation::Running { .. }) {
             let location =
                 Some(LOCATION).filter(|_| self.status == 202).and_then(|name| header_text(self.headers, name));
-            reading.moved_to = location.map(Address::new);
+            reading.moved_to = location.map(|address| Address::new(address.to_owned()));
             reading.progress = self.progress();
             let queue = self.pointed(self.description.progress.queue.as_deref());
             reading.queue_position = queue.and_then(Value::as_u64);
@@ -320,7 +323,7 @@ impl<'a> Context<'a> {
                 Observation::Transient { error: LookError::Malformed, hint }
             }
         };
-        let observation = match (header_text(self.headers, "x-should-retry").as_deref(), observation) {
+        let observation = match (header_text(self.headers, "x-should-retry"), observation) {
             (Some("true"), Observation::Fatal { error }) => Observation::Transient { error, hint },
             (Some("false"), Observation::Transient { error, .. } | Observation::Throttled { error, .. }) => {
                 Observation::Fatal { error }
@@ -482,6 +485,6 @@ pub(crate) fn is_success(status: u16) -> bool {
 }
 
 /// A header's text, where it is visible ASCII.
-pub(crate) fn header_text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
+pub(crate) fn header_text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }

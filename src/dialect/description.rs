@@ -213,7 +213,7 @@ impl Place {
     pub(crate) fn find<'a>(&self, body: Option<&'a Value>, headers: &HeaderMap) -> Option<Cow<'a, Value>> {
         self.0.iter().find_map(|source| match source {
             Source::Pointer(pointer) => at(body?, pointer).map(Cow::Borrowed),
-            Source::Header(name) => header_text(headers, name).map(|text| Cow::Owned(Value::String(text))),
+            Source::Header(name) => header_text(headers, name).map(|text| Cow::Owned(Value::String(text.to_owned()))),
         })
     }
 

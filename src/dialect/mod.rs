@@ -261,6 +261,14 @@ pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &text[..end]))
 }
 
+/// The same of one that is ours.
+pub(crate) fn shorten(text: String) -> String {
+    match shortened(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(beginning) => beginning,
+    }
+}
+
 /// A word or an id as text: strings as they are, numbers and booleans as written.
 pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {

@@ -89,7 +89,7 @@ impl Fleet {
             }
         }
         for (at, slot) in others {
-            self.timers.set(slot, at, now);
+            self.timers.put_back(slot, at);
         }
     }
 

@@ -90,6 +90,14 @@ impl Timers {
         Some(first)
     }
 
+    /// Sets a timer again that was the first a moment ago.
+    pub(super) fn put_back(&mut self, slot: u32, at: Timestamp) {
+        if let Some(due) = self.due.get_mut(slot as usize) {
+            *due = at.as_nanos();
+            self.near.push(Reverse((*due, slot)));
+        }
+    }
+
     /// When the first timer is due, and whose it is.
     pub(super) fn first(&mut self) -> Option<(Timestamp, u32)> {
         loop {
@@ -248,10 +256,14 @@ mod tests {
     proptest! {
         /// Against an ordered set: the same slots at the same instants in the same order.
         #[test]
-        fn timers_are_an_ordered_set(ops in prop::collection::vec((0_u8..4, 0_u32..12, instant()), 1..300)) {
+        fn timers_are_an_ordered_set(ops in prop::collection::vec((0_u8..5, 0_u32..12, instant()), 1..300)) {
             let (mut timers, mut model, mut now) = (Timers::default(), BTreeSet::new(), Timestamp::UNIX_EPOCH);
             for (op, slot, at) in ops {
                 match op {
+                    // Whoever is first is taken, and put back.
+                    4 => if let Some((at, slot)) = timers.pop_first() {
+                        timers.put_back(slot, at);
+                    }
                     0 | 1 => {
                         timers.set(slot, Timestamp::from_nanos(at), now);
                         model.retain(|(_, other)| *other != slot);

@@ -193,7 +193,7 @@ fn observation_of(class: JobClass) -> Option<Observation> {
 
 /// An instant of the server's clock on ours, as far as its `Date` (RFC 9110 §6.6.1) tells the difference.
 fn by_our_clock<B>(instant: Timestamp, response: &Response<B>, now: Timestamp) -> Timestamp {
-    let date = header_text(response.headers(), DATE).and_then(|date| crate::dialect::parse_http_date(&date));
+    let date = header_text(response.headers(), DATE).and_then(crate::dialect::parse_http_date);
     let Some(date) = date.filter(|_| !response.headers().contains_key(&AGE)) else { return instant };
     let (behind, ahead) = (now.saturating_since(date), date.saturating_since(now));
     if behind > CLOCK_TOLERANCE {
