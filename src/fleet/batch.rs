@@ -50,19 +50,18 @@ impl Fleet {
     fn gather_due(&mut self, lane: usize, queue: Queue, most: usize, now: Timestamp, members: &mut Members) {
         let mut others = Vec::new();
         let free = most.saturating_sub(members.len());
-        let line = if queue == Queue::Urgent { &self.lanes[lane].urgent } else { &self.lanes[lane].ready };
-        self.slab.fetch(line.iter().take(free).copied());
+        self.slab.fetch(self.lanes[lane].line(queue).iter().take(free).copied());
         for _ in 0..free.saturating_mul(CANDIDATES) {
             if members.len() >= most {
                 break;
             }
-            let Some(slot) = self.line(lane, queue).pop_front() else { break };
+            let Some(slot) = self.lanes[lane].line(queue).pop_front() else { break };
             if self.stands_in(lane, slot, queue) && !(self.may_share(slot) && self.join(slot, now, members)) {
                 others.push(slot);
             }
         }
         for slot in others.into_iter().rev() {
-            self.line(lane, queue).push_front(slot);
+            self.lanes[lane].line(queue).push_front(slot);
         }
     }
 

@@ -7,6 +7,7 @@ use std::string::String;
 use super::company::Company;
 use super::rate::{Pace, RateLimit};
 use super::requests::Batch;
+use super::slab::Queue;
 use crate::job::Taken;
 use crate::learn::budget::{Budget, PERIOD};
 use crate::policy::LONGEST_CREDIBLE_HINT;
@@ -89,6 +90,11 @@ impl Lane {
 
     pub(super) fn set_rate(&mut self, rate: Option<RateLimit>) {
         self.pace.set_limit(rate);
+    }
+
+    /// Those who are due, and those who are so at or after their deadline.
+    pub(super) fn line(&mut self, queue: Queue) -> &mut VecDeque<u32> {
+        if queue == Queue::Urgent { &mut self.urgent } else { &mut self.ready }
     }
 
     pub(super) fn has_line(&self) -> bool {

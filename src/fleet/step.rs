@@ -119,16 +119,11 @@ impl Fleet {
     /// comes before them.
     fn pop_due(&mut self, due: &mut VecDeque<(Timestamp, u32)>, now: Timestamp) -> Option<u32> {
         if due.is_empty() {
-            while due.len() < TOGETHER && self.timers.first().is_some_and(|(at, _)| at <= now) {
-                due.extend(self.timers.pop_first());
-            }
+            due.extend(core::iter::from_fn(|| self.timers.pop_until((now, u32::MAX))).take(TOGETHER));
             self.slab.fetch(due.iter().map(|(_, slot)| *slot));
         }
-        let next = due.front()?;
-        if self.timers.first().is_some_and(|first| first < *next) {
-            return self.timers.pop_first().map(|(_, slot)| slot);
-        }
-        due.pop_front().map(|(_, slot)| slot)
+        let sooner = self.timers.pop_until(*due.front()?);
+        sooner.or_else(|| due.pop_front()).map(|(_, slot)| slot)
     }
 
     fn run_timer(&mut self, slot: u32, now: Timestamp) {
@@ -198,16 +193,11 @@ impl Fleet {
         self.lanes[lane].ready = line;
     }
 
-    pub(super) fn line(&mut self, lane: usize, queue: Queue) -> &mut VecDeque<u32> {
-        let lane = &mut self.lanes[lane];
-        if queue == Queue::Urgent { &mut lane.urgent } else { &mut lane.ready }
-    }
-
     fn line_up(&mut self, lane: usize, slot: u32, queue: Queue) {
         self.slab.at_mut(slot).queue = queue;
-        self.line(lane, queue).push_back(slot);
+        self.lanes[lane].line(queue).push_back(slot);
         // Who has left leaves an entry behind.
-        self.sweep(|fleet| fleet.line(lane, queue), |fleet, slot| fleet.stands_in(lane, slot, queue));
+        self.sweep(|fleet| fleet.lanes[lane].line(queue), |fleet, slot| fleet.stands_in(lane, slot, queue));
     }
 
     /// The same for a further request of its own in the attempt under way.

@@ -61,9 +61,7 @@ impl Timers {
     pub(super) fn set(&mut self, slot: u32, at: Timestamp, now: Timestamp) {
         let (index, at) = (slot as usize, at.as_nanos().min(NEVER - 1));
         if index >= self.due.len() {
-            if let Some(more) = growth(self.due.len(), self.due.capacity()) {
-                self.due.reserve_exact(more);
-            }
+            make_room(&mut self.due);
             self.due.resize(index + 1, NEVER);
         }
         if self.due[index] != at {
@@ -83,7 +81,12 @@ impl Timers {
 
     /// The slot whose timer is due first, and when that is; its timer is taken.
     pub(super) fn pop_first(&mut self) -> Option<(Timestamp, u32)> {
-        let first = self.first()?;
+        self.pop_until((Timestamp::MAX, u32::MAX))
+    }
+
+    /// The same, if it is not after this timer.
+    pub(super) fn pop_until(&mut self, last: (Timestamp, u32)) -> Option<(Timestamp, u32)> {
+        let first = self.first().filter(|first| *first <= last)?;
         self.near.pop();
         self.clear(first.1);
         self.give_back();
@@ -127,9 +130,7 @@ impl Timers {
             self.near.push(Reverse((at, slot)));
         } else {
             let slots = self.pages.entry(page).or_default();
-            if let Some(more) = growth(slots.len(), slots.capacity()) {
-                slots.reserve_exact(more);
-            }
+            make_room(slots);
             slots.push(slot);
             self.far += 1;
         }
@@ -173,6 +174,13 @@ impl Timers {
     }
 }
 
+/// For one more, in a list that may be long.
+fn make_room<T>(list: &mut Vec<T>) {
+    if let Some(more) = growth(list.len(), list.capacity()) {
+        list.reserve_exact(more);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
@@ -185,8 +193,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
     fn pop_due(timers: &mut Timers, now: Timestamp) -> Option<u32> {
-        timers.first().filter(|(at, _)| *at <= now)?;
-        timers.pop_first().map(|(_, slot)| slot)
+        timers.pop_until((now, u32::MAX)).map(|(_, slot)| slot)
     }
 
     #[test]
